@@ -1,0 +1,170 @@
+import type pg from 'pg'
+import type { Clock } from '../lib/clock.ts'
+import { HubError } from '../model/errors.ts'
+import type { QuotaPermit, QuotaPort, ReportedLimits } from '../model/quota.ts'
+import type { Tx } from './db.ts'
+import {
+  type QuotaKey,
+  type QuotaRow,
+  SLOT_SECONDS,
+  countCalls,
+  countSlots,
+  deleteSlot,
+  insertCall,
+  insertSlot,
+  lockQuota,
+  renewSlot,
+  reportLimits,
+  setNotBefore,
+} from './queries/quota.ts'
+import { inTransaction } from './transaction.ts'
+
+export interface SharedQuotaOptions {
+  pool: pg.Pool
+  clock: Clock
+  /** Whose budget this is; integrations of one subscription share it. */
+  subscription: string
+  /** Names this process in the slot rows. */
+  holder: string
+  /** Which share of the hourly budget Patchbay may use; the rest is for the others. */
+  sharePercent: number
+  /** Endpoints that take one call at a time, whatever the far side says. */
+  singleLaneEndpoints: ReadonlySet<string>
+}
+
+/** Waits of up to this long in all happen here; longer ones are the caller's, who can let go of everything meanwhile. */
+const WAIT_HERE_MS_MAX = 60_000
+/** A busy slot is looked at again after this long. */
+const SLOT_POLL_MS = 200
+const SLOT_WAIT_MS_MAX = 10 * 60_000
+/** Until a first answer has named the limits. */
+const CONCURRENCY_UNTIL_KNOWN = 1
+
+/** The budget of one subscription, kept in the database: what one process spends or is refused, all know. */
+export class SharedQuota implements QuotaPort {
+  readonly #options: SharedQuotaOptions
+
+  constructor(options: SharedQuotaOptions) {
+    this.#options = options
+  }
+
+  async acquire(endpoint: string, signal: AbortSignal): Promise<QuotaPermit> {
+    const key = { subscription: this.#options.subscription, endpoint }
+    const { clock } = this.#options
+    let slotWaitMs = 0
+    let budgetWaitMs = 0
+    for (;;) {
+      signal.throwIfAborted()
+      const turn = await inTransaction(this.#options.pool, (tx) => this.#tryTake(tx, key))
+      if (turn.kind === 'taken') return new Permit(this.#options, key, turn.slotId)
+      if (turn.kind === 'busy') {
+        slotWaitMs += SLOT_POLL_MS
+        if (slotWaitMs > SLOT_WAIT_MS_MAX) throw busyTooLong(endpoint)
+        await clock.sleep(SLOT_POLL_MS, signal)
+        continue
+      }
+      const waitMs = Math.max(1, turn.untilMs - clock.nowMs())
+      budgetWaitMs += waitMs
+      if (budgetWaitMs > WAIT_HERE_MS_MAX) throw budgetSpent(endpoint, turn, waitMs)
+      await clock.sleep(waitMs, signal)
+    }
+  }
+
+  async #tryTake(tx: Tx, key: QuotaKey): Promise<Turn> {
+    const { clock, holder } = this.#options
+    const nowMs = clock.nowMs()
+    const quota = await lockQuota(tx, key)
+    if (quota.notBefore !== null && quota.notBefore.getTime() > nowMs)
+      return {
+        kind: 'wait',
+        untilMs: quota.notBefore.getTime(),
+        reason: quota.notBeforeReason ?? 'the far side asked to wait',
+      }
+    if ((await countSlots(tx, key)) >= this.#concurrencyMax(key, quota)) return { kind: 'busy' }
+    const spent = await this.#budgetSpentUntil(tx, key, { quota, nowMs })
+    if (spent !== null)
+      return { kind: 'wait', untilMs: spent, reason: 'our share of the hourly budget is spent' }
+    await insertCall(tx, key, new Date(nowMs))
+    return { kind: 'taken', slotId: await insertSlot(tx, key, holder) }
+  }
+
+  #concurrencyMax(key: QuotaKey, quota: QuotaRow): number {
+    if (this.#options.singleLaneEndpoints.has(key.endpoint)) return 1
+    return Math.max(1, quota.concurrencyMax ?? CONCURRENCY_UNTIL_KNOWN)
+  }
+
+  /** Until when the share is used up, or null: the window slides, so the oldest call is the first to be free again. */
+  async #budgetSpentUntil(
+    tx: Tx,
+    key: QuotaKey,
+    state: { quota: QuotaRow; nowMs: number },
+  ): Promise<number | null> {
+    const { callsMax, windowSec } = state.quota
+    if (callsMax === null || windowSec === null) return null
+    const windowMs = windowSec * 1000
+    const share = Math.max(1, Math.floor((callsMax * this.#options.sharePercent) / 100))
+    const calls = await countCalls(tx, key, new Date(state.nowMs - windowMs))
+    if (calls.count < share || calls.oldest === null) return null
+    return calls.oldest.getTime() + windowMs
+  }
+}
+
+type Turn =
+  | { kind: 'taken'; slotId: string }
+  | { kind: 'busy' }
+  | { kind: 'wait'; untilMs: number; reason: string }
+
+class Permit implements QuotaPermit {
+  readonly #options: SharedQuotaOptions
+  readonly #key: QuotaKey
+  readonly #slotId: string
+  readonly #renewal: NodeJS.Timeout
+  #released = false
+
+  constructor(options: SharedQuotaOptions, key: QuotaKey, slotId: string) {
+    this.#options = options
+    this.#key = key
+    this.#slotId = slotId
+    // A call can take minutes; the slot of a process that died must not.
+    this.#renewal = setInterval(
+      () => void renewSlot(options.pool, slotId).catch(() => undefined),
+      (SLOT_SECONDS * 1000) / 3,
+    )
+    this.#renewal.unref()
+  }
+
+  async report(limits: ReportedLimits): Promise<void> {
+    await reportLimits(this.#options.pool, this.#key, limits, new Date(this.#options.clock.nowMs()))
+  }
+
+  async refuse(refusal: { kind: 'rate_limit' | 'concurrency'; waitMs: number }): Promise<void> {
+    const reason =
+      refusal.kind === 'rate_limit'
+        ? 'Qualys says that the budget of this endpoint is used up'
+        : 'Qualys says that too many calls of this endpoint are running'
+    const notBefore = new Date(this.#options.clock.nowMs() + refusal.waitMs)
+    await setNotBefore(this.#options.pool, this.#key, notBefore, reason)
+  }
+
+  async release(): Promise<void> {
+    if (this.#released) return
+    this.#released = true
+    clearInterval(this.#renewal)
+    await deleteSlot(this.#options.pool, this.#slotId)
+  }
+}
+
+function busyTooLong(endpoint: string): HubError {
+  return new HubError(
+    'concurrency',
+    `No slot for ${endpoint} became free within ${SLOT_WAIT_MS_MAX / 60_000} minutes; the call is tried again later.`,
+    { retryAfterMs: 60_000 },
+  )
+}
+
+function budgetSpent(endpoint: string, turn: { untilMs: number; reason: string }, waitMs: number): HubError {
+  const until = new Date(turn.untilMs).toISOString()
+  return new HubError('rate_limit', `${endpoint} may not be called before ${until}: ${turn.reason}.`, {
+    retryAfterMs: waitMs,
+  })
+}
