@@ -1,0 +1,79 @@
+import { cleanText, singleLine } from '../model/blocks.ts'
+import type { Output } from './context.ts'
+
+export interface Column<Row> {
+  title: string
+  value(row: Row): string | number | null
+  /** Cut to this in a terminal. */
+  width?: number
+  right?: boolean
+}
+
+/** A table for a terminal; tab-separated lines without a head for a pipe. Data is hostile: no control characters. */
+export function formatTable<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  isTerminal: boolean,
+): string {
+  const cells = rows.map((row) => columns.map((column) => singleLine(String(column.value(row) ?? ''))))
+  if (!isTerminal) return cells.map((line) => `${line.join('\t')}\n`).join('')
+  const cut = cells.map((line) => line.map((cell, index) => cutTo(cell, columns[index]?.width)))
+  const head = columns.map((column) => column.title.toUpperCase())
+  const widths = columns.map((_, index) =>
+    Math.max(...[head, ...cut].map((line) => (line[index] ?? '').length)),
+  )
+  return [head, ...cut].map((line) => formatLine(line, widths, columns)).join('')
+}
+
+function formatLine<Row>(
+  line: readonly string[],
+  widths: readonly number[],
+  columns: readonly Column<Row>[],
+): string {
+  const cells = line.map((cell, index) => {
+    const width = widths[index] ?? 0
+    return columns[index]?.right === true ? cell.padStart(width) : cell.padEnd(width)
+  })
+  return `${cells.join('  ').trimEnd()}\n`
+}
+
+/** Names and values below each other, for one thing. */
+export function formatFields(
+  fields: readonly (readonly [name: string, value: string | number | null])[],
+): string {
+  const width = Math.max(...fields.map(([name]) => name.length))
+  return fields
+    .filter(([, value]) => value !== null && value !== '')
+    .map(([name, value]) => `${name.padEnd(width)}  ${singleLine(String(value))}\n`)
+    .join('')
+}
+
+/** Text of several lines, indented. */
+export function formatText(text: string): string {
+  return cleanText(text)
+    .split('\n')
+    .map((line) => `  ${line}`.trimEnd())
+    .join('\n')
+}
+
+export function formatCount(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+}
+
+/** To the minute: the exact instant is in the JSON. */
+export function formatInstant(instant: string | null): string {
+  return instant === null ? '' : `${instant.slice(0, 10)} ${instant.slice(11, 16)}Z`
+}
+
+export function printJson(stdout: Output, data: unknown, meta: Record<string, unknown> = {}): void {
+  stdout.write(`${JSON.stringify({ data, meta }, null, 2)}\n`)
+}
+
+function cutTo(text: string, width: number | undefined): string {
+  return width !== undefined && text.length > width ? `${text.slice(0, width - 1)}…` : text
+}
+
+export function toNumber(text: string | undefined): number | string | undefined {
+  // What is no number goes on as it is, so that it is refused by its name.
+  return text === undefined || text.trim() === '' || Number.isNaN(Number(text)) ? text : Number(text)
+}
