@@ -109,11 +109,13 @@ async function start(options: HubOptions, starting: Starting): Promise<Omit<Hub,
   const { pool } = database
   const keyFile = options.keyFile ?? `${home}/keys/master.key`
   const vault = createVault(
-    await ensureKeyRing(pool, {
-      keyFile,
-      mayCreate: role !== 'worker',
-      isShared: options.databaseUrl !== undefined,
-    }),
+    await database.during(() =>
+      ensureKeyRing(pool, {
+        keyFile,
+        mayCreate: role !== 'worker',
+        isShared: options.databaseUrl !== undefined,
+      }),
+    ),
     secrets,
   )
   const worker = `${hostname()}:${process.pid}:${randomUUID().slice(0, 8)}`
@@ -131,7 +133,7 @@ async function start(options: HubOptions, starting: Starting): Promise<Omit<Hub,
   const jobs: JobDeps = { engine, connectTarget: (id) => outside.connectTarget(id), busy: { count: 0 } }
   const closing = new AbortController()
   const withCron = options.withCron ?? role !== 'command'
-  const running = await startWorker({ deps: jobs, signal: closing.signal, withCron })
+  const running = await database.during(() => startWorker({ deps: jobs, signal: closing.signal, withCron }))
   const letGo = async () => closing.abort(new Error('Patchbay is stopping.'))
   closers.push(() => running.stop(), letGo)
   const token = role === 'worker' ? '' : await ensureToken(home)
@@ -170,9 +172,9 @@ async function openAndMigrate(options: HubOptions, { log, closers }: Starting): 
   })
   closers.push(() => database.close())
   options.signal?.throwIfAborted()
-  const applied = await migrate(database.pool)
+  const applied = await database.during(() => migrate(database.pool))
   if (applied.length > 0) log.info({ applied }, 'The database was migrated.')
-  await runMigrations({ pgPool: database.pool })
+  await database.during(() => runMigrations({ pgPool: database.pool }))
   options.signal?.throwIfAborted()
   return database
 }

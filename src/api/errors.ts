@@ -4,6 +4,7 @@ import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { Log } from '../engine/deps.ts'
 import { HubError, type HubErrorKind } from '../model/errors.ts'
+import { isConnectionLost } from '../store/connection-failure.ts'
 
 const STATUS_BY_KIND: Record<HubErrorKind, ContentfulStatusCode> = {
   config: 400,
@@ -57,34 +58,18 @@ export function answerError(context: Context, thrown: Error, log: Log): Response
   return context.json(problem, status, { ...headers, 'content-type': 'application/problem+json' })
 }
 
-const GONE_CODES = new Set([
-  '57P01',
-  '57P02',
-  '57P03',
-  '53300',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-])
-/** For what the driver says without a code. */
-const GONE_WORDS =
-  /^Connection terminated|^timeout exceeded when trying to connect|^Client has encountered a connection error/
 const DISK_FULL = '53100'
 
 /** What the database said when it went away or is full; null for everything else, which may be a bug. */
 export function databaseFailure(error: unknown): HubError | null {
   if (!(error instanceof Error) || error instanceof HubError) return null
-  const single = error instanceof AggregateError ? ((error.errors as unknown[])[0] ?? error) : error
-  const { code = '', message = '' } = single as { code?: unknown; message?: string }
-  if (code === DISK_FULL)
+  if ('code' in error && error.code === DISK_FULL)
     return new HubError('config', 'The disk of the database is full.', {
       code: 'disk_full',
       cause: error,
       hint: 'Make room on it; nothing is lost, and what was under way is gone on with.',
     })
-  const isGone = GONE_CODES.has(String(code)) || String(code).startsWith('08') || GONE_WORDS.test(message)
-  if (!isGone) return null
+  if (!isConnectionLost(error)) return null
   return new HubError('transient', 'The database cannot be reached at the moment.', {
     code: 'database_gone',
     cause: error,

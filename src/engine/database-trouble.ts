@@ -1,5 +1,6 @@
 import type { Clock } from '../lib/clock.ts'
 import { HubError } from '../model/errors.ts'
+import { isConnectionLost } from '../store/connection-failure.ts'
 import type { Log } from './deps.ts'
 
 /** Tries of one write or one phase before a database that keeps failing is given up. */
@@ -8,24 +9,15 @@ const FIRST_DELAY_MS = 1_000
 /** With doubling waits up to this, a restart of the database of two minutes is survived. */
 const DELAY_MS_MAX = 60_000
 
-/** SQLSTATE classes and codes, and codes of Node, that pass by themselves: nothing was written, so it is done again. */
-const PASSING_CLASSES = ['08', '40']
+/** Class 40, "transaction rollback": nothing was written, so it is done again. */
+const ROLLBACK_CODE = /^40[0-9A-Z]{3}$/
+/** What passes by itself as well, beside a lost connection. */
 const PASSING_CODES: ReadonlySet<string> = new Set([
   '53200', // out of memory
-  '53300', // too many connections
   '55P03', // lock not available
-  '57P01', // the server is shut down
-  '57P02',
-  '57P03', // the server is starting
   '57P05', // idle session
   '25P03', // idle in transaction
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
 ])
-const PASSING_MESSAGE =
-  /Connection terminated|Connection ended|timeout exceeded when trying to connect|not queryable/i
 const FULL_CODES: ReadonlySet<string> = new Set(['53100', 'ENOSPC'])
 
 /** Whether an error is a failure of our own database that passes by itself, a full disk, or something else. */
@@ -33,9 +25,8 @@ function databaseTrouble(error: unknown): 'passing' | 'full' | null {
   if (!(error instanceof Error) || error instanceof HubError) return null
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   if (FULL_CODES.has(code)) return 'full'
-  if (PASSING_CODES.has(code)) return 'passing'
-  if (/^[0-9A-Z]{5}$/.test(code)) return PASSING_CLASSES.includes(code.slice(0, 2)) ? 'passing' : null
-  return PASSING_MESSAGE.test(error.message) ? 'passing' : null
+  const isPassing = PASSING_CODES.has(code) || ROLLBACK_CODE.test(code) || isConnectionLost(error)
+  return isPassing ? 'passing' : null
 }
 
 /** Says a failure of our own database as what it is; every other error is returned as it came. */

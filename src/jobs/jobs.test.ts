@@ -142,17 +142,23 @@ test('a queue that fails when the end of a job is written down costs neither the
 })
 
 test('helpers are woken when there is something to help with', async ({ db }) => {
-  await withApi({ pool: db, withWorker: true }, async (api) => {
+  await withApi({ pool: db, estate: { hosts: 210 }, withWorker: true }, async (api) => {
     const integrationId = await addQualys(api)
-    const stuck = api.fake.faults.add({ kind: 'stall', atByte: 300, match: { endpoint: 'detection' } })
+    await cutSmall(api, integrationId)
+    // More batches than this process can have in hand, none of which gets done.
+    const stuck = api.fake.faults.add({
+      kind: 'stall',
+      atByte: 300,
+      match: { endpoint: 'detection', times: Infinity },
+    })
     await enqueue(db, syncJob, { integrationId, trigger: 'manual', mode: 'full' })
     await waitFor(async () => (stuck.hits > 0 ? true : null))
-    // This process has its hands full, so it leaves the call to others.
+    // So it leaves the call to others, again and again.
     await waitFor(async () => {
       const calls = await db.query(`select 1 from graphile_worker.jobs where key = 'work-batches'`)
       return calls.rowCount === 1 ? true : null
     })
-    stuck.release()
+    stuck.remove()
     expect((await endOf(api, '1')).state).toBe('COMPLETE')
   })
 })

@@ -89,18 +89,45 @@ const BY_CODE: Record<string, Known> = {
   '57P02': BUSY,
 }
 
-/** For what `pg` says without a code. */
+/** How `pg`, without a code, says that there is no connection or no more. */
+const LOST_WORDS =
+  /^Connection (?:terminated|ended)|^timeout (?:expired|exceeded when trying to connect)|not queryable/i
+
+/** For what `pg` says without a code while it connects. */
 const BY_MESSAGE: { pattern: RegExp; known: Known }[] = [
-  { pattern: /timeout|terminated unexpectedly|Connection ended/i, known: DOWN },
+  { pattern: LOST_WORDS, known: DOWN },
+  { pattern: /timeout/i, known: DOWN },
   { pattern: /does not support SSL|certificate|self[- ]signed|wrong version number|SSL|TLS/i, known: TLS },
   { pattern: /password must be a string|SASL|password/i, known: REFUSED },
 ]
 
+/**
+ * Whether our own database is gone for now, be it that a connection broke or that none is to be had, and has not
+ * answered with an error of its own.
+ */
+export function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof HubError) return false
+  const { code, message, syscall } = firstOf(error)
+  // Without a server there is no socket; other files that are missing tell nothing about it.
+  if (code === 'ENOENT') return syscall === 'connect'
+  const known = BY_CODE[code]
+  if (known !== undefined) return known === DOWN || known === BUSY
+  return code === '' ? LOST_WORDS.test(message) : CONNECTION_EXCEPTION.test(code)
+}
+
+/** A class of SQLSTATE. */
+const CONNECTION_EXCEPTION = /^08[0-9A-Z]{3}$/
+
+/** Says the loss of a connection as `connectionFailure` does; every other error is returned as it came. */
+export function sayConnectionLost(error: unknown, config: pg.ClientConfig): unknown {
+  return isConnectionLost(error) ? connectionFailure(error, describeTarget(config)) : error
+}
+
 /** Turns what `pg` threw while connecting into a sentence. PostgreSQL's messages name the user, never the password. */
 export function connectionFailure(error: unknown, target: string): HubError {
   const { code, message } = firstOf(error)
-  const known =
-    BY_CODE[code] ?? BY_MESSAGE.find(({ pattern }) => pattern.test(`${code} ${message}`))?.known ?? DOWN
+  const byWords = BY_MESSAGE.find(({ pattern }) => pattern.test(code) || pattern.test(message))
+  const known = BY_CODE[code] ?? byWords?.known ?? DOWN
   const detail = message === '' ? '' : `: ${message.replace(/\.$/, '')}`
   return new HubError(known.kind, `${known.says(target)}${detail}.`, {
     hint: known.hint,
@@ -110,8 +137,8 @@ export function connectionFailure(error: unknown, target: string): HubError {
 }
 
 /** A name with several addresses gives an AggregateError with one error for each and no message of its own. */
-function firstOf(error: unknown): { code: string; message: string } {
+function firstOf(error: unknown): { code: string; message: string; syscall: string } {
   const single = error instanceof AggregateError ? ((error.errors as unknown[])[0] ?? error) : error
-  const { code, message } = single as { code?: string; message?: string }
-  return { code: code ?? '', message: message ?? '' }
+  const { code = '', message = '', syscall = '' } = single as Partial<NodeJS.ErrnoException>
+  return { code: String(code), message, syscall }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { HubError } from '../model/errors.ts'
+import { isConnectionLost } from './connection-failure.ts'
 import type { Db } from './db.ts'
 import { inTransaction } from './transaction.ts'
 
@@ -99,6 +100,8 @@ async function runFile(db: Db, migration: Migration): Promise<void> {
   try {
     await db.query(migration.sql)
   } catch (error) {
+    // The file is not to blame, and whether it was rolled back nobody has said.
+    if (isConnectionLost(error)) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new HubError(
       'config',

@@ -141,10 +141,12 @@ async function migrateDatabase(config: Config, options: { isDryRun: boolean }): 
   const takesFolder = databaseUrl === undefined
   const database = await openDatabase({ home, databaseUrl, takesFolder, clock: systemClock, log })
   try {
-    const applied = options.isDryRun ? null : await migrate(database.pool)
-    const status = await migrationStatus(database.pool)
-    const { pending, newer } = status
-    return { database: database.description, applied: applied ?? status.applied, pending, newer }
+    return await database.during(async () => {
+      const applied = options.isDryRun ? null : await migrate(database.pool)
+      const status = await migrationStatus(database.pool)
+      const { pending, newer } = status
+      return { database: database.description, applied: applied ?? status.applied, pending, newer }
+    })
   } finally {
     await database.close()
   }

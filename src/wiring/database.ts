@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { Clock } from '../lib/clock.ts'
 import type { HubError } from '../model/errors.ts'
 import { openDataFolder } from '../store/embedded/data-folder.ts'
+import { sayConnectionLost } from '../store/connection-failure.ts'
 import { embeddedFailure } from '../store/embedded/failure.ts'
 import { type FolderLock, lockFolder } from '../store/embedded/folder-lock.ts'
 import { startEmbeddedServer } from '../store/embedded/server.ts'
@@ -11,6 +12,8 @@ export interface Database {
   pool: pg.Pool
   /** E.g. "embedded PostgreSQL 18.4". */
   description: string
+  /** Does a step of a start; a database that fails meanwhile is told of as one that fails when it is opened. */
+  during<T>(step: () => Promise<T>): Promise<T>
   /** Resolves with how it ended when it ended by itself. */
   ended: Promise<HubError | undefined>
   close(): Promise<void>
@@ -56,23 +59,42 @@ async function open(options: DatabaseOptions, poolOptions: PoolSettings): Promis
   const { databaseUrl } = options
   if (databaseUrl === undefined) return openEmbedded(options, poolOptions)
   const lock = options.takesFolder ? takeFolder((await openDataFolder(options.home)).root) : null
+  const during = duringOn({ connectionString: databaseUrl })
+  let pool: pg.Pool | undefined
   try {
-    const pool = await openStore({ databaseUrl, ...poolOptions })
-    const { rows } = await pool.query<{ version: string }>(
-      `select current_setting('server_version') as version`,
-    )
+    const opened = (pool = await openStore({ databaseUrl, ...poolOptions }))
+    const version = await during(() => readVersion(opened))
     return {
-      pool,
-      description: `PostgreSQL ${rows[0]?.version}`,
+      pool: opened,
+      description: `PostgreSQL ${version}`,
+      during,
       ended: new Promise(() => undefined),
       close: async () => {
-        await pool.end()
+        await opened.end()
         lock?.release()
       },
     }
   } catch (error) {
+    await pool?.end()
     lock?.release()
     throw error
+  }
+}
+
+async function readVersion(pool: pg.Pool): Promise<string> {
+  const { rows } = await pool.query<{ version: string }>(
+    `select current_setting('server_version') as version`,
+  )
+  return rows[0]!.version
+}
+
+function duringOn(config: pg.ClientConfig): Database['during'] {
+  return async (step) => {
+    try {
+      return await step()
+    } catch (error) {
+      throw sayConnectionLost(error, config)
+    }
   }
 }
 
@@ -98,6 +120,7 @@ async function openEmbedded(options: DatabaseOptions, poolOptions: PoolSettings)
     return {
       pool,
       description: `embedded PostgreSQL ${server.version}`,
+      during: duringOn(server.clientConfig),
       ended: server.ended,
       close: async () => {
         try {

@@ -58,7 +58,8 @@ export async function compareLives(options: ComparisonOptions): Promise<Comparis
 }
 
 /** What a start says that finds no database, because it has just been killed. */
-const NO_DATABASE = /^HubError: The database at |^error: terminating connection|^Error: Connection terminated/
+const NO_DATABASE =
+  /^HubError: The database at \S+ (?:cannot be reached|takes no connections at the moment): /
 
 async function withDatabase(
   shared: Database | null,
