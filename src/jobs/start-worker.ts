@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { systemClock } from '../lib/clock.ts'
 import { enqueue, type Job, type JobDeps } from './job.ts'
 import { autoSyncJob } from './auto-sync.ts'
+import { collectEvidenceJob } from './collect-evidence.ts'
 import { planTicketsJob } from './plan-tickets.ts'
 import { pushTicketsJob } from './push-tickets.ts'
 import { resumeRunsJob } from './resume-runs.ts'
@@ -32,6 +33,7 @@ const WRITE_DOWN_MS_MAX = 5_000
 const QUIET_POLL_MS = 10
 /** The queue takes a moment, in which it has no connection, before it writes down that a job has ended. */
 const QUIET_LOOKS = 5
+const DAY_MS = 24 * 60 * 60_000
 
 /**
  * Takes jobs from the queue until it is stopped. What a dead process has left is looked for at once. A queue that ends
@@ -95,7 +97,9 @@ async function openQueue({ deps, signal, withCron }: StartWorkerOptions): Promis
     pgPool: pool,
     taskList: taskList(deps, signal),
     parsedCronItems: parseCronItems(
-      withCron ? [everyMinute(resumeRunsJob.name), everyMinute(autoSyncJob.name)] : [],
+      withCron
+        ? [everyMinute(resumeRunsJob.name), everyMinute(autoSyncJob.name), everyDay(collectEvidenceJob.name)]
+        : [],
     ),
     noHandleSignals: true,
     logger: toLogger(deps),
@@ -121,6 +125,7 @@ function taskList(deps: JobDeps, signal: AbortSignal): TaskList {
     toTask(workBatchesJob, deps, signal),
     toTask(resumeRunsJob, deps, signal),
     toTask(autoSyncJob, deps, signal),
+    toTask(collectEvidenceJob, deps, signal),
   ])
 }
 
@@ -150,6 +155,11 @@ async function runLogged<Payload>(
 
 function everyMinute(task: string): CronItem {
   return { task, match: '* * * * *', options: { maxAttempts: 1, backfillPeriod: 0, jobKey: task } }
+}
+
+/** At a quiet hour (UTC); if nothing ran then, at the next start. */
+function everyDay(task: string): CronItem {
+  return { task, match: '17 3 * * *', options: { maxAttempts: 3, backfillPeriod: DAY_MS, jobKey: task } }
 }
 
 /** What the queue says of itself is of interest only to somebody who looks for a fault. */

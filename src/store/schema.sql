@@ -68,6 +68,12 @@ create table evidence (
   constraint evidence_pkey PRIMARY KEY (hash)
 );
 
+create table evidence_orphan (
+  hash uuid not null,
+  is_confirmed boolean default false not null,
+  constraint evidence_orphan_pkey PRIMARY KEY (hash)
+);
+
 create unlogged table evidence_staging (
   batch_id bigint not null,
   attempt integer not null,

@@ -57,6 +57,14 @@ export async function mergeStaged(tx: Tx, target: MergeTarget): Promise<void> {
      on conflict (hash) do nothing`,
     key,
   )
+  // After the insert, never before: see queries/evidence.ts.
+  await tx.query(
+    `delete from evidence_orphan
+      where hash in (select o.hash from evidence_orphan o
+                      where o.hash in (select hash from evidence_staging where batch_id = $1 and attempt = $2)
+                      order by o.hash for update)`,
+    key,
+  )
   await tx.query(
     `insert into event (seen_at, kind, integration_id, place_id, finding_id, happened_at, run_id,
                         old_state, new_state, old_source_status, new_source_status, reason)
