@@ -18,6 +18,8 @@ export const Run = z
     state: z.enum(['RUNNING', 'COMPLETE', 'PARTIAL', 'FAILED', 'CANCELLED']),
     phase: z.enum(['listing', 'fetching', 'knowledge', 'finishing', 'done']),
     message: z.string().nullable(),
+    /** What should be looked at although nothing is owed; the message says it too. */
+    warnings: z.array(z.string()),
     scopeDrift: z.string().nullable(),
     visibleHosts: z.number().nullable(),
     expectedHosts: z.number().nullable(),
@@ -48,6 +50,8 @@ export const Ledger = z
     unchangedRecords: z.number(),
     olderRecords: z.number(),
     quarantinedRecords: z.number(),
+    /** Came twice by all that identifies a record: the better one of each pair was taken. */
+    collidedRecords: z.number(),
     staleRecords: z.number(),
     repairedChars: z.number(),
     bytes: z.string(),

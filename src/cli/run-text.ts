@@ -49,6 +49,7 @@ function cameOf(ledger: Ledger | undefined): string | null {
     [ledger.unchangedRecords, 'unchanged'],
     [ledger.olderRecords, 'older than known'],
     [ledger.quarantinedRecords, 'in quarantine'],
+    [ledger.collidedRecords, 'came twice'],
     [ledger.staleRecords, 'now stale'],
   ] as const
   const shown = parts

@@ -70,7 +70,8 @@ export async function mergeDetections(pool: pg.Pool, outcome: BatchOutcome): Pro
     })
     await lockHosts(tx, batch)
     await mergeHosts(tx, batch.integrationId, ingest.hosts)
-    await insertQuarantine(tx, { ...key, batchId: batch.id, now, records: ingest.quarantined })
+    const putAside = [...ingest.quarantined, ...ingest.collisions]
+    await insertQuarantine(tx, { ...key, batchId: batch.id, now, records: putAside })
 
     const whatCame = await judgeAnswer(tx, outcome)
     const missing = [...whatCame.incomplete.values()].reduce((sum, ids) => sum + ids.length, 0)

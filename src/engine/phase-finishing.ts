@@ -4,6 +4,7 @@ import type { Tx } from '../store/db.ts'
 import { oweCancelledBatches } from '../store/queries/batches.ts'
 import { countOpenGaps, openGaps, setNextTry, settlePlacelessGaps } from '../store/queries/gaps.ts'
 import { setIntegrationStatus } from '../store/queries/integrations.ts'
+import { getScanAges } from '../store/queries/hosts.ts'
 import { fenceByEpoch } from '../store/queries/leases.ts'
 import { refreshStatistics } from '../store/queries/maintenance.ts'
 import { getModuleState, swapModuleState } from '../store/queries/module-state.ts'
@@ -12,6 +13,7 @@ import { inTransaction } from '../store/transaction.ts'
 import { gapsOf } from './batch-failure.ts'
 import { BATCH_HOSTS_FIRST, BATCH_HOSTS_MAX, BATCH_HOSTS_MIN } from './phase-listing.ts'
 import { type RunContext, RunLost } from './run-context.ts'
+import { OLD_SCAN_MS, warningsOf } from './run-warnings.ts'
 import { DETECTIONS_MODULE } from './vm-source.ts'
 
 /** What is processed while a run goes on, or stamped by a clock that differs, is asked for once more. */
@@ -35,7 +37,7 @@ export async function finishRun(context: RunContext): Promise<void> {
     const nextTryAt = syncIntervalMs === null ? null : new Date(run.startedAt.getTime() + syncIntervalMs)
     await setNextTry(tx, integrationId, nextTryAt)
     await oweCancelled(tx, run, now)
-    const end = await judge(tx, run)
+    const end = await judge(tx, run, now)
     const serverStartedMs = run.serverStartedAt?.getTime() ?? now.getTime()
     const watermarkTo = end.state === 'FAILED' ? null : new Date(serverStartedMs - WATERMARK_OVERLAP_MS)
     if (watermarkTo !== null) await moveWatermark(tx, run, watermarkTo)
@@ -66,8 +68,17 @@ async function oweCancelled(tx: Tx, run: RunRow, now: Date): Promise<void> {
   }
 }
 
-/** COMPLETE without a gap, PARTIAL with gaps that are all listed, FAILED when most of what was expected is missing. */
-async function judge(tx: Tx, run: RunRow): Promise<{ state: RunState; message: string }> {
+interface RunEnd {
+  state: RunState
+  message: string
+  warnings: string[]
+}
+
+/**
+ * COMPLETE without a gap, PARTIAL with gaps that are all listed, FAILED when most of what was expected is missing. What
+ * should be looked at although nothing is owed is said with it.
+ */
+async function judge(tx: Tx, run: RunRow, now: Date): Promise<RunEnd> {
   const gaps = await countOpenGaps(tx, run.integrationId)
   const owedHosts = await countOwedHosts(tx, run.id)
   const expected = run.expectedHosts ?? 0
@@ -75,17 +86,34 @@ async function judge(tx: Tx, run: RunRow): Promise<{ state: RunState; message: s
     return {
       state: 'FAILED',
       message: `${owedHosts} of ${expected} expected hosts could not be had; the watermark stays.`,
+      warnings: [],
     }
-  const { staleRecords } = await sumLedger(tx, run.id)
+  const sums = await sumLedger(tx, run.id, DETECTIONS_MODULE)
+  const warnings = await warn(tx, run, { sums, now })
+  const message = [outcomeOf(gaps, sums.staleRecords), ...warnings].join(' ')
+  return { state: gaps === 0 ? 'COMPLETE' : 'PARTIAL', message, warnings }
+}
+
+function outcomeOf(gaps: number, staleRecords: number): string {
   const stale = `${staleRecords} open findings were left out twice and are stale now.`
   if (gaps === 0)
-    return {
-      state: 'COMPLETE',
-      message: staleRecords === 0 ? 'Everything that was expected came.' : `Every host was asked; ${stale}`,
-    }
+    return staleRecords === 0 ? 'Everything that was expected came.' : `Every host was asked; ${stale}`
   const things = gaps === 1 ? 'thing is' : 'things are'
   const owed = `${gaps} ${things} owed; see the list of gaps.`
-  return { state: 'PARTIAL', message: staleRecords === 0 ? owed : `${owed} ${stale}` }
+  return staleRecords === 0 ? owed : `${owed} ${stale}`
+}
+
+async function warn(tx: Tx, run: RunRow, facts: { sums: LedgerSums; now: Date }): Promise<string[]> {
+  const { sums, now } = facts
+  const oldBefore = new Date(now.getTime() - OLD_SCAN_MS)
+  const scans = await getScanAges(tx, { integrationId: run.integrationId, oldBefore })
+  return warningsOf({
+    ...sums,
+    scannedHosts: scans.scanned,
+    oldScanHosts: scans.old,
+    newestScanMs: scans.newestAt?.getTime() ?? null,
+    nowMs: now.getTime(),
+  })
 }
 
 async function moveWatermark(tx: Tx, run: RunRow, watermark: Date): Promise<void> {

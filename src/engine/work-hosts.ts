@@ -120,4 +120,5 @@ const NOTHING = {
   unchangedRecords: 0,
   olderRecords: 0,
   staleRecords: 0,
+  collidedRecords: 0,
 }

@@ -20,6 +20,8 @@ export interface QuarantinedRecord {
   reason: string
   /** What came, cut to `QUARANTINE_RAW_CHARS_MAX`. */
   raw: string
+  /** A better record with the same identity came in the same answer and was passed on: this one is told, not owed. */
+  isCollision?: true
 }
 
 export const QUARANTINE_RAW_CHARS_MAX = 8_192

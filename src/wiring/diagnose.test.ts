@@ -7,6 +7,8 @@ import type pg from 'pg'
 import { expect } from 'vitest'
 import { type TestApi, withApi } from '../../test/support/api.ts'
 import { test } from '../../test/support/database.ts'
+import { engineDeps } from '../../test/support/hub.ts'
+import { sync } from '../engine/sync.ts'
 import { createPool } from '../store/pool.ts'
 import { diagnose } from './diagnose.ts'
 
@@ -106,5 +108,27 @@ test('a far side that accepts and stays silent has failed its check, in a senten
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => silent.close(resolve))
     }
+  })
+})
+
+test('T3: a diagnosis repeats what the last good run warned of', async ({ db }) => {
+  const twins = [{ qid: '38100' }, { qid: '38100' }]
+  await withApi({ pool: db, estate: { hosts: [{ id: '7', detections: twins }] } }, async (api) => {
+    const { body } = await api.call<{ data: { id: number } }>('/integrations', {
+      body: { type: 'vaplugin', subtype: 'qualys', config: api.qualysConfig() },
+    })
+    const integrationId = String(body.data.id)
+    const engine = engineDeps({ pool: db }, { clock: api.clock, url: api.fake.url })
+    const request = { integrationId, trigger: 'manual', mode: 'full' } as const
+    const run = await sync(engine, request, new AbortController().signal)
+    const lines = await look(api, db)
+    expect(lines.filter(({ name }) => name === 'estate: last run')).toEqual([
+      {
+        name: 'estate: last run',
+        level: 'warn',
+        message: expect.stringMatching(/^1 of 2 detections came twice/) as string,
+        remedy: `Look at it: patchbay run show ${run.id}`,
+      },
+    ])
   })
 })

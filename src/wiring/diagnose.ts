@@ -10,6 +10,7 @@ import { HubError } from '../model/errors.ts'
 import { migrationStatus } from '../store/migrate.ts'
 import { countRunsAfter } from '../store/queries/integration-admin.ts'
 import { type IntegrationRow, listIntegrations } from '../store/queries/integrations.ts'
+import { getLastGoodRun } from '../store/queries/runs.ts'
 import { type QueueHealth, getDatabaseClock, getQueueHealth } from '../store/queries/health.ts'
 
 export interface DiagnoseOptions {
@@ -158,12 +159,21 @@ async function checkIntegration(options: DiagnoseOptions, row: IntegrationRow): 
   // One that stays silent leaves time for those after it.
   const signal = AbortSignal.any([options.signal, AbortSignal.timeout(INTEGRATION_TIMEOUT_MS)])
   const report = await type.test(type.validate({ ...stored, ...secrets }), signal)
-  return report.checks.map((check) => ({
+  const lines = report.checks.map((check): DiagnosisLine => ({
     name: `${row.name}: ${check.name}`,
     level: check.ok ? 'ok' : 'fail',
     message: check.message,
     remedy: check.hint,
   }))
+  return [...lines, ...(await checkLastRun(options.pool, row))]
+}
+
+/** Only said when there is something to say. */
+async function checkLastRun(pool: pg.Pool, row: IntegrationRow): Promise<DiagnosisLine[]> {
+  const run = await getLastGoodRun(pool, row.id)
+  if (run === null) return []
+  const remedy = `Look at it: patchbay run show ${run.id}`
+  return run.warnings.map((warning) => warn(`${row.name}: last run`, warning, remedy))
 }
 
 function ok(name: string, message: string): DiagnosisLine {

@@ -93,7 +93,7 @@ export function runRoutes(deps: ApiDeps): OpenAPIHono {
 }
 
 export function toRun(row: RunRow): Run {
-  const { id, integrationId, trigger, mode, modeReason, state, phase, message, scopeDrift } = row
+  const { id, integrationId, trigger, mode, modeReason, state, phase, message, warnings, scopeDrift } = row
   return {
     id,
     integrationId,
@@ -103,6 +103,7 @@ export function toRun(row: RunRow): Run {
     state,
     phase,
     message,
+    warnings,
     scopeDrift,
     visibleHosts: row.visibleHosts,
     expectedHosts: row.expectedHosts,

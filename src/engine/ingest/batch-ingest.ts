@@ -30,6 +30,8 @@ export interface IngestCounts {
   unchangedRecords: number
   olderRecords: number
   quarantinedRecords: number
+  /** Came with the identity of another record of the same answer, which is better and was taken. */
+  collidedRecords: number
 }
 
 export interface IngestResult {
@@ -37,6 +39,8 @@ export interface IngestResult {
   hosts: readonly HostRecord[]
   direct: DirectRows
   quarantined: readonly QuarantinedRecord[]
+  /** The first of the records that were no better than another one with their identity: told, not owed. */
+  collisions: readonly QuarantinedRecord[]
   /** Places whose answer left out findings that should have come, with their ids. */
   incompletePlaces: ReadonlyMap<string, string[]>
   /** Places that came more than once in one answer; only the first was taken. */
@@ -48,6 +52,8 @@ export interface IngestResult {
 /** Detections that are compared with one prefetch. */
 const COMPARE_DETECTIONS_MAX = 4_000
 const QUARANTINED_RECORDS_MAX = 10_000
+/** Collisions are counted; so many of a batch are kept, to be looked at. */
+const COLLISIONS_KEPT_MAX = 100
 
 interface AddedRecord {
   hostId: string
@@ -92,9 +98,11 @@ export class BatchIngest {
     unchangedRecords: 0,
     olderRecords: 0,
     quarantinedRecords: 0,
+    collidedRecords: 0,
   }
   readonly #hosts: HostRecord[] = []
   readonly #quarantined: QuarantinedRecord[] = []
+  readonly #collisions: QuarantinedRecord[] = []
   readonly #incomplete = new Map<string, string[]>()
   readonly #repeated = new Set<string>()
   readonly #finished = new Set<string>()
@@ -137,6 +145,11 @@ export class BatchIngest {
   }
 
   quarantine(record: QuarantinedRecord): void {
+    if (record.isCollision === true) {
+      this.#counts.collidedRecords += 1
+      if (this.#counts.collidedRecords <= COLLISIONS_KEPT_MAX) this.#collisions.push(record)
+      return
+    }
     // More than this is no odd record but an odd answer; as a failed batch it is cut until its cause is alone.
     if (this.#quarantined.length >= QUARANTINED_RECORDS_MAX)
       throw new HubError(
@@ -155,6 +168,7 @@ export class BatchIngest {
       hosts: this.#hosts,
       direct,
       quarantined: this.#quarantined,
+      collisions: this.#collisions,
       incompletePlaces: this.#incomplete,
       repeatedPlaces: this.#repeated,
       seenPlaces: this.#finished,

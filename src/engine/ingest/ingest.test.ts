@@ -29,7 +29,7 @@ async function ledgerOf(db: pg.Pool, runId: string) {
   const { rows } = await db.query<Record<string, number>>(
     `select sum(received_records)::int as received, sum(new_records)::int as new, sum(changed_records)::int as changed,
             sum(seen_records)::int as seen, sum(unchanged_records)::int as unchanged, sum(older_records)::int as older,
-            sum(quarantined_records)::int as quarantined
+            sum(quarantined_records)::int as quarantined, sum(collided_records)::int as collided
        from batch where run_id = $1 and module = 'qualys.detections' and purpose = 'expected'`,
     [runId],
   )
@@ -145,24 +145,41 @@ test('T1: an identity whose UNIQUE_VULN_ID changes is a contradiction and is put
   })
 })
 
-test('T3: of the same identity twice the better one counts, and the other one is told', async ({ db }) => {
+test('T3: of the same identity twice the better one counts; the other is counted and told, not owed', async ({
+  db,
+}) => {
   const twin = (day: string, results: string) => ({
     qid: '38100',
     uniqueVulnId: '11',
     results,
     lastTest: `2026-09-${day}T00:00:00Z`,
   })
-  await withHub(
-    { pool: db, estate: { hosts: one([twin('10', 'older'), twin('20', 'newer')]) } },
-    async (hub) => {
-      await hub.sync('full')
-      const { rows } = await db.query(
-        'select e.body from finding f join evidence e on e.hash = f.evidence_hash',
-      )
-      expect(rows).toEqual([{ body: 'newer' }])
-      expect((await openGaps(db)).map((gap) => gap.key)).toEqual(['host 7, QID 38100'])
-    },
-  )
+  const estate = { hosts: one([twin('10', 'older'), twin('20', 'newer')]) }
+  await withHub({ pool: db, estate }, async (hub) => {
+    const run = await honestSync(hub)
+    const { rows } = await db.query(
+      'select e.body from finding f join evidence e on e.hash = f.evidence_hash',
+    )
+    expect(rows).toEqual([{ body: 'newer' }])
+    expect([run.state, await openGaps(db)]).toEqual(['COMPLETE', []])
+    expect(await ledgerOf(db, run.id)).toMatchObject({ received: 1, collided: 1, quarantined: 0 })
+    const told = await db.query('select host_id, qid, reason from quarantine')
+    expect(told.rows).toEqual([
+      { host_id: '7', qid: '38100', reason: expect.stringMatching(/are the same .* is kept\.$/) as string },
+    ])
+    expect(run.warnings).toEqual([expect.stringMatching(/^1 of 2 detections came twice/)])
+    expect(run.message).toBe(`Everything that was expected came. ${run.warnings[0]}`)
+  })
+})
+
+test('T3: any number of collisions fails no batch, and a bounded number of them is kept', async ({ db }) => {
+  const twins = Array.from({ length: 10_200 }, () => ({ qid: '38100', uniqueVulnId: '11' }))
+  await withHub({ pool: db, estate: { hosts: one(twins) } }, async (hub) => {
+    const run = await honestSync(hub)
+    expect(run.state).toBe('COMPLETE')
+    expect(await ledgerOf(db, run.id)).toMatchObject({ received: 1, collided: 10_199 })
+    expect((await db.query('select 1 from quarantine')).rowCount).toBe(100)
+  })
 })
 
 test('T2: Potential that becomes Confirmed, and another severity, are changes of one finding', async ({

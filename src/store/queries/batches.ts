@@ -129,6 +129,7 @@ export interface BatchLedger {
   unchangedRecords: number
   olderRecords: number
   quarantinedRecords: number
+  collidedRecords: number
   missingRecords: number
   staleRecords: number
   repairedChars: number
@@ -148,7 +149,7 @@ export async function finishBatch(
             received_hosts = $2, received_records = $3, unexpected_hosts = $4, new_records = $5, changed_records = $6,
             seen_records = $7, unchanged_records = $8, older_records = $9, quarantined_records = $10,
             missing_records = $11, stale_records = $12, repaired_chars = $13, bytes = $14, duration_ms = $15,
-            finished_at = $16
+            finished_at = $16, collided_records = $17
       where id = $1`,
     [
       claim.id,
@@ -167,6 +168,7 @@ export async function finishBatch(
       ledger.bytes,
       ledger.durationMs,
       finishedAt,
+      ledger.collidedRecords,
     ],
   )
 }
@@ -282,7 +284,7 @@ export async function listBatches(
             received_hosts as "receivedHosts", received_records as "receivedRecords",
             unexpected_hosts as "unexpectedHosts", new_records as "newRecords", changed_records as "changedRecords",
             seen_records as "seenRecords", unchanged_records as "unchangedRecords", older_records as "olderRecords",
-            quarantined_records as "quarantinedRecords", missing_records as "missingRecords",
+            quarantined_records as "quarantinedRecords", collided_records as "collidedRecords", missing_records as "missingRecords",
             stale_records as "staleRecords", repaired_chars as "repairedChars", bytes::float8 as bytes,
             duration_ms as "durationMs"
        from batch

@@ -257,3 +257,18 @@ export async function listHosts(
   )
   return result.rows
 }
+
+/** How old the vulnerability scans of the present hosts are; hosts that were never scanned do not count. */
+export async function getScanAges(
+  db: Db,
+  input: { integrationId: string; oldBefore: Date },
+): Promise<{ scanned: number; old: number; newestAt: Date | null }> {
+  const result = await db.query<{ scanned: number; old: number; newestAt: Date | null }>(
+    `select count(*)::int as scanned, count(*) filter (where last_vm_scanned_at < $2)::int as old,
+            max(last_vm_scanned_at) as "newestAt"
+       from host
+      where integration_id = $1 and removed_at is null and out_of_scope_at is null and last_vm_scanned_at is not null`,
+    [input.integrationId, input.oldBefore],
+  )
+  return result.rows[0]!
+}

@@ -20,6 +20,8 @@ export interface RunRow {
   visibleHosts: number | null
   expectedHosts: number | null
   message: string | null
+  /** What should be looked at although nothing is owed; the message says it too. */
+  warnings: string[]
   waitingUntil: Date | null
   waitingReason: string | null
   startedAt: Date
@@ -33,7 +35,7 @@ export interface RunOptions {
 
 const RUN_COLUMNS = `id, integration_id as "integrationId", epoch, trigger, mode, mode_reason as "modeReason", state, phase,
   options, scope, scope_drift as "scopeDrift", server_started_at as "serverStartedAt", watermark_from as "watermarkFrom",
-  watermark_to as "watermarkTo", visible_hosts as "visibleHosts", expected_hosts as "expectedHosts", message,
+  watermark_to as "watermarkTo", visible_hosts as "visibleHosts", expected_hosts as "expectedHosts", message, warnings,
   waiting_until as "waitingUntil", waiting_reason as "waitingReason", started_at as "startedAt",
   finished_at as "finishedAt"`
 
@@ -119,6 +121,7 @@ export interface RunChange {
   modeReason?: string
   state?: RunState
   message?: string | null
+  warnings?: string[]
   scope?: Record<string, string>
   scopeDrift?: string | null
   serverStartedAt?: Date | null
@@ -136,6 +139,7 @@ const RUN_CHANGE_COLUMNS: Record<keyof RunChange, string> = {
   modeReason: 'mode_reason',
   state: 'state',
   message: 'message',
+  warnings: 'warnings',
   scope: 'scope',
   scopeDrift: 'scope_drift',
   serverStartedAt: 'server_started_at',
@@ -201,6 +205,7 @@ export interface LedgerSums {
   unchangedRecords: number
   olderRecords: number
   quarantinedRecords: number
+  collidedRecords: number
   staleRecords: number
   repairedChars: number
   bytes: string
@@ -222,6 +227,7 @@ export async function sumLedger(db: Db, runId: string, module?: string): Promise
             coalesce(sum(unchanged_records), 0)::int as "unchangedRecords",
             coalesce(sum(older_records), 0)::int as "olderRecords",
             coalesce(sum(quarantined_records), 0)::int as "quarantinedRecords",
+            coalesce(sum(collided_records), 0)::int as "collidedRecords",
             coalesce(sum(stale_records), 0)::int as "staleRecords",
             coalesce(sum(repaired_chars), 0)::int as "repairedChars",
             coalesce(sum(bytes), 0)::text as bytes,

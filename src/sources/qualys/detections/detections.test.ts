@@ -357,7 +357,7 @@ test('the fields of a host are read; cloud id, tags and DNS data find their colu
   expect(await tagsOf('<TAGS>\n </TAGS>')).toEqual([])
 })
 
-test('T3: of two detections with one identity the better is kept, and the other one is reported', async () => {
+test('T3: of two detections with one identity the better is passed on, and the other one reported as a collision', async () => {
   const twin = (test_: string, update: string, results: string) =>
     detection(
       `<QID>1</QID><RESULTS>${results}</RESULTS><LAST_TEST_DATETIME>2026-01-0${test_}T00:00:00Z</LAST_TEST_DATETIME>` +
@@ -371,7 +371,7 @@ test('T3: of two detections with one identity the better is kept, and the other 
   ] as const) {
     const result = await read(answer(host('1', list) + host('2', twin('1', '1', 'other host'))))
     expect(result.detections.map((record) => record.results)).toEqual([kept, 'other host'])
-    expect(result.quarantine).toMatchObject([{ hostId: '1', qid: '1' }])
+    expect(result.quarantine).toMatchObject([{ hostId: '1', qid: '1', isCollision: true }])
   }
 })
 

@@ -1,6 +1,10 @@
 import { CLOSE, OPEN, type XmlScanner, type XmlToken } from '../../../lib/xml/scanner.ts'
 import type { XmlValues } from '../../../lib/xml/values.ts'
-import { QUARANTINE_RAW_CHARS_MAX, type SourceMessage } from '../../../model/source.ts'
+import {
+  QUARANTINE_RAW_CHARS_MAX,
+  type QuarantinedRecord,
+  type SourceMessage,
+} from '../../../model/source.ts'
 import { type DetectionRecord, HOST_PART_DETECTIONS_MAX, type HostDetections } from '../../../model/vm.ts'
 import { type FoRecordReader, RECORDS_DEPTH } from '../fo-body.ts'
 import { FieldReader } from '../fo-fields.ts'
@@ -172,7 +176,7 @@ export class DetectionReader implements FoRecordReader<Message> {
     const place = this.#seen.add(detection)
     if (place !== 'new') {
       const reason = `Two detections of a host are the same by all that identifies one; the ${place} one is kept.`
-      this.#putAside({ hostId, qid: detection.qid, reason, raw: raw(scanner) })
+      this.#putAside({ hostId, qid: detection.qid, reason, raw: raw(scanner), isCollision: true })
       if (place === 'earlier') return
       this.#dropEarlier(detection)
     }
@@ -199,7 +203,7 @@ export class DetectionReader implements FoRecordReader<Message> {
     return this.#detection.qid === '' ? 'A detection has no QID.' : null
   }
 
-  #putAside(what: { hostId: string | null; qid: string | null; reason: string; raw: string }): void {
+  #putAside(what: QuarantinedRecord): void {
     this.#quarantine.push({
       type: 'quarantine',
       what: { ...what, raw: what.raw.slice(0, QUARANTINE_RAW_CHARS_MAX) },
