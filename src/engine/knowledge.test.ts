@@ -15,7 +15,7 @@ test.each([
   expect(normaliseReference(given)).toBe(expected)
 })
 
-test('equal sets of references are one patch, whatever their order', () => {
+test('T39: equal sets of references are one patch, whatever their order', () => {
   fc.assert(
     fc.property(
       fc.uniqueArray(fc.string({ minLength: 1 }), { minLength: 1, maxLength: 60 }),
@@ -27,13 +27,13 @@ test('equal sets of references are one patch, whatever their order', () => {
   )
 })
 
-test('without a patch, or without a reference, the QID stands alone', () => {
+test('T39: without a patch, or without a reference, the QID stands alone', () => {
   expect(patchKeyOf('7', false, ['KB1'])).toBe('qid:7')
   expect(patchKeyOf('7', null, ['KB1'])).toBe('qid:7')
   expect(patchKeyOf('7', true, [])).toBe('qid:7')
 })
 
-test('sets that only overlap are different patches', () => {
+test('T39: sets that only overlap are different patches', () => {
   expect(patchKeyOf('1', true, ['KB1', 'KB2'])).not.toBe(patchKeyOf('1', true, ['KB1']))
 })
 

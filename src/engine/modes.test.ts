@@ -14,7 +14,7 @@ function lastDetectionCalls(hub: TestHub, from: number) {
   return hub.fake.requests.slice(from).filter(({ endpoint }) => endpoint === DETECTIONS.endpoint)
 }
 
-test('a delta is made full when nothing was pulled before, and when the last full run is over a week old', async ({
+test('T26: a delta is made full when nothing was pulled before, and when the last full run is over a week old', async ({
   db,
 }) => {
   await withHub({ pool: db, estate: SMALL }, async (hub) => {
@@ -31,7 +31,7 @@ test('a delta is made full when nothing was pulled before, and when the last ful
   })
 })
 
-test('information is gathered in the first full run and again a week later, and is never stale between', async ({
+test('T9: information is gathered in the first full run and again a week later, and is never stale between', async ({
   db,
 }) => {
   await withHub({ pool: db, estate: SMALL }, async (hub) => {
@@ -51,7 +51,7 @@ test('information is gathered in the first full run and again a week later, and 
   })
 })
 
-test('every call for detections asks for all states, ignored and disabled ones too, and all that is shown', async ({
+test('T7 T8: every call for detections asks for all states, ignored and disabled ones too, and all that is shown', async ({
   db,
 }) => {
   await withHub({ pool: db, estate: SMALL }, async (hub) => {
@@ -72,7 +72,7 @@ test('every call for detections asks for all states, ignored and disabled ones t
   })
 })
 
-test('the watermark is the time of the server at the start minus the overlap, and a delta starts there', async ({
+test('T27: the watermark is the time of the server at the start minus the overlap, and a delta starts there', async ({
   db,
 }) => {
   await withHub({ pool: db, estate: SMALL }, async (hub) => {
@@ -120,6 +120,23 @@ test('a delta in which nothing happened asks for no detections and moves the wat
     expect([run.state, run.expectedHosts, lastDetectionCalls(hub, from)]).toEqual(['COMPLETE', 0, []])
     expect(await watermarkOf(hub)).toBe(before.atMs - WATERMARK_OVERLAP_MS)
     await expectHonest(hub, { run, before })
+  })
+})
+
+test('T10: a host that the detections leave out is present, clean and no gap', async ({ db }) => {
+  const hosts = [{ id: '7', detections: [{ qid: '38100' }] }, { id: '8' }]
+  await withHub({ pool: db, estate: { hosts } }, async (hub) => {
+    for (const mode of ['full', 'full', 'delta'] as const) {
+      const before = await rememberStore(hub)
+      const run = await hub.sync(mode)
+      expect([run.state, run.visibleHosts]).toEqual(['COMPLETE', 2])
+      await expectHonest(hub, { run, before })
+    }
+    const clean = await db.query(
+      `select h.removed_at, h.lists_missing, (select count(*)::int from finding f where f.place_id = h.id) as findings
+         from host h where h.host_id = 8`,
+    )
+    expect(clean.rows).toEqual([{ removed_at: null, lists_missing: 0, findings: 0 }])
   })
 })
 

@@ -173,7 +173,7 @@ test('two processes work on the batches of one run, and each batch is done once'
   })
 })
 
-test('a helper that meets a refused account ends the run for all', async ({ db }) => {
+test('T49: a helper that meets a refused account ends the run for all', async ({ db }) => {
   await onDayOne({ pool: db, estate: { hosts: 120, detectionsPerHost: 1 } }, async (hub) => {
     await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
     const helper = process(hub, db, 'helper')

@@ -40,7 +40,7 @@ export async function workOnHosts(deps: EngineDeps, source: VmSource, work: Work
   const places = await getPlaces(deps.pool, batch)
   const received = new Set(answer.hosts.map((host) => host.hostId))
   const missing = batch.hostIds.filter((hostId) => !received.has(hostId))
-  const expected = answer.hosts.filter((host) => places.has(host.hostId))
+  const expected = settleTags(answer.hosts.filter((host) => places.has(host.hostId)))
   const now = new Date(deps.clock.nowMs())
   const ledger: BatchLedger = {
     ...NOTHING,
@@ -87,6 +87,17 @@ async function readHosts(source: VmSource, { batch, signal }: Work): Promise<Hos
       throw new HubError('contract', 'The host list sent more hosts than were asked for.')
   }
   return answer
+}
+
+/**
+ * Tags are always asked for, and a host without TAGS has none, or the account sees no tags at all. Where the same answer
+ * shows tags of another host it is the first: the host has lost its last tag.
+ */
+export function settleTags(hosts: readonly HostRecord[]): readonly HostRecord[] {
+  if (!hosts.some((host) => host.tags !== null)) return hosts
+  return hosts.map((host) =>
+    host.tags === null && host.extra?.['TAGS'] === undefined ? { ...host, tags: [] } : host,
+  )
 }
 
 /** What is owed after this batch: descriptions that did not come although they were asked for twice, or made no sense. */

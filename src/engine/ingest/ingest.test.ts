@@ -200,6 +200,28 @@ test('T2: Potential that becomes Confirmed, and another severity, are changes of
   )
 })
 
+test('T6: the interfaces of one server are hosts of their own, with the id of their agent in common', async ({
+  db,
+}) => {
+  const hosts = ['7', '8', '9'].map((id) => ({
+    id,
+    assetId: `50${id}`,
+    qgHostId: 'one-server',
+    detections: [{ qid: '38100' }],
+  }))
+  await withHub({ pool: db, estate: { hosts } }, async (hub) => {
+    await honestSync(hub)
+    const { rows } = await db.query(
+      `select h.host_id::text as host, h.asset_id::text as asset, h.agent_id as agent,
+              (select count(*)::int from finding f where f.place_id = h.id) as findings
+         from host h order by h.host_id`,
+    )
+    expect(rows).toEqual(
+      hosts.map(({ id, assetId }) => ({ host: id, asset: assetId, agent: 'one-server', findings: 1 })),
+    )
+  })
+})
+
 test('an answer that is older than what is known changes nothing', async ({ db }) => {
   await withHub({ pool: db, estate: { hosts: one([{ qid: '38100' }]) } }, async (hub) => {
     await honestSync(hub)

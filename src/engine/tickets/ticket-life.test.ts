@@ -86,6 +86,44 @@ test("closing one host's finding never closes a ticket with open members", async
   })
 })
 
+test('T37: a score that drifts is kept, and neither the history nor a ticket speaks of it', async ({
+  db,
+}) => {
+  await withTickets({ pool: db, estate: ESTATE }, async (hub) => {
+    await hub.day('full')
+    for (const qds of [38, 71, 95]) {
+      nextDay(hub)
+      for (const id of ['101', '102'])
+        hub.estate.override(id, { detections: [{ match: {}, change: { qds } }] })
+      const nothing = { created: 0, updated: 0, commented: 0, closed: 0 }
+      expect(await hub.day()).toMatchObject(nothing)
+      expect((await db.query('select distinct qds from finding')).rows).toEqual([{ qds }])
+    }
+    expect((await db.query('select 1 from event')).rowCount).toBe(0)
+  })
+})
+
+test('T36: potential findings and information make no ticket by the built-in rule, until one is confirmed', async ({
+  db,
+}) => {
+  const detections = ['Potential', 'Info', 'Potential'].map((type, index) => ({
+    qid: '900001',
+    type,
+    severity: 5,
+    port: 8000 + index,
+  }))
+  const estate = { hosts: [{ id: '101', detections }], kb: [entry('900001')] }
+  await withTickets({ pool: db, estate }, async (hub) => {
+    expect(await hub.day('full')).toMatchObject({ created: 0 })
+    const types = await db.query('select type from finding order by port')
+    expect(types.rows.map(({ type }) => type)).toEqual(['Potential', 'Info', 'Potential'])
+    nextDay(hub)
+    hub.estate.override('101', { detections: [{ match: { port: 8002 }, change: { type: 'Confirmed' } }] })
+    expect(await hub.day()).toMatchObject({ created: 1 })
+    expect((await db.query('select 1 from ticket_finding')).rowCount).toBe(1)
+  })
+})
+
 test('a purged host closes no ticket', async ({ db }) => {
   await withTickets({ pool: db, estate: ESTATE }, async (hub) => {
     await hub.day('full')
@@ -105,7 +143,9 @@ test('a purged host closes no ticket', async ({ db }) => {
   })
 })
 
-test('a changed role or tag closes no ticket, and what is hidden comes back without loss', async ({ db }) => {
+test('T18: a changed role or tag closes no ticket, and what is hidden comes back without loss', async ({
+  db,
+}) => {
   await withTickets({ pool: db, estate: ESTATE }, async (hub) => {
     await hub.day('full')
     hub.estate.override('101', { hiddenFrom: ['Manager'] })

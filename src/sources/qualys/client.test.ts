@@ -167,7 +167,7 @@ test.each([
   ['contract', { status: 200, body: '<HOST_LIST_VM_DETECTION_OUTPUT/>' }],
   ['transient', { status: 200, body: `<!-- ${'x'.repeat(70_000)}` }],
 ] as const)(
-  'an answer that is not the expected one is a %s error, is not repeated and holds nothing: %o',
+  'T43: an answer that is not the expected one is a %s error, is not repeated and holds nothing: %o',
   async (kind, answer) => {
     const { client, server, told } = await connect([answer])
     await expect(client.fo(hosts())).rejects.toMatchObject({ name: 'HubError', kind })
@@ -198,7 +198,7 @@ test('a short rate limit is waited for in place, with the slot given back and th
   expect(server.requests).toHaveLength(2)
 })
 
-test('a long rate limit is not waited for; the budget keeps everybody away until then', async () => {
+test('T47: a long rate limit is not waited for; the budget keeps everybody away until then', async () => {
   const refused = { status: 409, body: simpleReturn('1965', secondsToWait(86_000)) }
   const { client, clock, told, server } = await connect([refused, { body: HOSTS_BODY }])
   await expect(client.fo(hosts())).rejects.toMatchObject({ kind: 'rate_limit', retryAfterMs: 86_000_000 })
@@ -234,7 +234,7 @@ test('a 429 with a short wait, and a request still being processed, are asked ag
   expect(server.requests).toHaveLength(3)
 })
 
-test('a body that breaks off throws while it is read, and gives everything back', async () => {
+test('T44: a body that breaks off throws while it is read, and gives everything back', async () => {
   const long = HOSTS_BODY + '<!-- x -->'.repeat(100_000)
   for (const gzip of [false, true]) {
     const { client, told } = await connect([{ body: long, gzip, cutAt: gzip ? 1_000 : 500_000 }])
@@ -265,7 +265,7 @@ const searchTags = {
   signal: new AbortController().signal,
 }
 
-test('a QPS call sends a ServiceRequest and returns its data as strings, with one record as a list', async () => {
+test('T5 T46: a QPS call sends a ServiceRequest and returns its data as strings, with one record as a list', async () => {
   const data = '<data><Tag><id>9007199254740993</id><name>007</name></Tag></data>'
   const inner = `<responseCode>SUCCESS</responseCode><count>1</count><hasMoreRecords>true</hasMoreRecords><lastId>9007199254740993</lastId>${data}`
   const { client, server, told } = await connect([{ body: qpsBody(inner) }])

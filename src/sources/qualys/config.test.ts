@@ -62,6 +62,11 @@ test('the errors of a configuration are sentences that name the field and repeat
   expect(refusalOf({ ...entered, password: 5, name: 3 })).not.toMatch(/5|3/)
 })
 
+test('T13: a configuration names no parameters of the API, so that none can contradict another', () => {
+  for (const name of ['status', 'severities', 'arf_kernel_filter', 'max_days_since_detection_updated'])
+    expect(refusalOf({ ...entered, [name]: '1' })).toBe(`Unknown fields: ${name}.`)
+})
+
 test('the URL is checked with the configuration', () => {
   expect(refusalOf({ ...entered, url: 'https://qualysguard.qg2.apps.qualys.com' })).toContain(entered.url)
   expect(refusalOf({ ...entered, url: 'http://127.0.0.1:1' })).toContain('known Qualys platform')

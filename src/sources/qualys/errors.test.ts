@@ -36,7 +36,7 @@ test.each([
   ['1981', 409, 'transient'],
   ['1999', 503, 'transient'],
   ['2010', 400, 'not_found'],
-])('code %s is told by the body, whatever the status', (code, status, kind) => {
+])('T47: code %s is told by the body, whatever the status', (code, status, kind) => {
   for (const anyStatus of [status, 200, 400, 409, 500]) {
     const error = classify(anyStatus, simpleReturn(code))
     expect(error).toMatchObject({ kind, code })
@@ -106,7 +106,7 @@ test.each([
   [403, 'no', 'permission', 'not_xml'],
   [502, 'no', 'transient', 'not_xml'],
   [418, 'no', 'contract', 'not_xml'],
-])('without a code, status %d and body "%s" mean %s', (status, body, kind, code) => {
+])('T43: without a code, status %d and body "%s" mean %s', (status, body, kind, code) => {
   expect(classify(status, body)).toMatchObject({ kind, code })
 })
 

@@ -14,7 +14,7 @@ function refusalOf(url: string, options: Parameters<typeof resolveBaseUrls>[1] =
   throw new Error(`${url} was accepted`)
 }
 
-test('each of the thirteen platforms is known by its API host, with its gateway', () => {
+test('T48: each of the thirteen platforms is known by its API host, with its gateway', () => {
   expect(PLATFORMS).toHaveLength(13)
   for (const { pod, api, gateway } of PLATFORMS) {
     for (const url of [
@@ -34,7 +34,7 @@ test('each of the thirteen platforms is known by its API host, with its gateway'
   }
 })
 
-test('the address of the user interface is refused and the right one named', () => {
+test('T48: the address of the user interface is refused and the right one named', () => {
   for (const { api, ui } of PLATFORMS) {
     expect(refusalOf(`https://${ui}/fo/login.php`).message).toContain(`https://${api}`)
   }
@@ -42,7 +42,7 @@ test('the address of the user interface is refused and the right one named', () 
   expect(own.message).toContain('https://qualysapi.pcp.example.com')
 })
 
-test('the address of a gateway is refused and the right one named', () => {
+test('T48: the address of a gateway is refused and the right one named', () => {
   expect(refusalOf('https://gateway.qg2.apps.qualys.eu').message).toContain(
     'https://qualysapi.qg2.apps.qualys.eu',
   )

@@ -249,7 +249,7 @@ test('T5: nothing is coerced: a number that is written oddly puts the detection 
   }
 })
 
-test('dates are read strictly, to the second, and no other form is guessed', async () => {
+test('T28: dates are read strictly, to the second, and no other form is guessed', async () => {
   const dateArb = fc.date({
     min: new Date('0100-01-01T00:00:00Z'),
     max: new Date('9999-12-31T23:59:59Z'),
@@ -499,39 +499,53 @@ test('an id_min that does not grow, or a warning without one, throws before its 
   }
 })
 
-test('all states are asked for, ids go as ranges, options switch information and results', async () => {
+test('T7 T8 T12 T13: all states are asked for, nothing is filtered at the source, and no two parameters contradict', async () => {
   const call = async (request: ReadRequest) => (await read(answer(''), { request })).calls[0]!
-  expect(
-    await call({ ids: ['190', '191', '192', '200', '9223372036854775806', '9223372036854775807'] }),
-  ).toMatchObject({
+  const always = {
+    action: 'list',
+    status: 'New,Active,Re-Opened,Fixed',
+    include_ignored: '1',
+    include_disabled: '1',
+    show_reopened_info: '1',
+    show_asset_id: '1',
+    show_qds: '1',
+    show_tags: '1',
+    arf_kernel_filter: '0',
+  }
+  const ids = ['190', '191', '192', '200', '9223372036854775806', '9223372036854775807']
+  const byIds = await call({ ids })
+  expect(byIds).toMatchObject({
     endpoint: 'fo/asset/host/vm/detection',
     path: '/api/5.0/fo/asset/host/vm/detection/',
     expectRoot: ROOT,
-    params: {
-      action: 'list',
-      ids: '190-192,200,9223372036854775806-9223372036854775807',
-      status: 'New,Active,Re-Opened,Fixed',
-      include_ignored: '1',
-      include_disabled: '1',
-      show_reopened_info: '1',
-      show_asset_id: '1',
-      show_qds: '1',
-      show_tags: '1',
-      show_results: '1',
-      show_igs: '0',
-      arf_kernel_filter: '0',
-    },
   })
-  const { params } = await call({
-    changedSinceMs: 1_700_000_000_999,
-    options: { showIgs: true, showResults: false },
+  expect(byIds.params).toEqual({
+    ...always,
+    ids: '190-192,200,9223372036854775806-9223372036854775807',
+    show_results: '1',
+    show_igs: '0',
   })
-  expect(params).toMatchObject({
+  const options = { showIgs: true, showResults: false }
+  expect((await call({ changedSinceMs: 1_700_000_000_999, options })).params).toEqual({
+    ...always,
     vm_processed_after: '2023-11-14T22:13:20Z',
     show_igs: '1',
     show_results: '0',
   })
-  expect(params).not.toHaveProperty('ids')
+})
+
+test('T11: the flags of running kernels, services and configurations are kept as they came, and absent is not 0', async () => {
+  for (const [xml, flag] of [
+    ['', null],
+    ['0', false],
+    ['1', true],
+  ] as const) {
+    const element = (name: string) => (xml === '' ? '' : `<${name}>${xml}</${name}>`)
+    const names = ['AFFECT_RUNNING_KERNEL', 'AFFECT_RUNNING_SERVICE', 'AFFECT_EXPLOITABLE_CONFIG']
+    const record = await one(`<QID>1</QID><STATUS>Active</STATUS>${names.map(element).join('')}`)
+    const { affectRunningKernel, affectRunningService, affectExploitableConfig } = record
+    expect([affectRunningKernel, affectRunningService, affectExploitableConfig]).toEqual([flag, flag, flag])
+  }
 })
 
 test('an empty, unordered or odd list of ids is refused and nothing is asked', async () => {

@@ -93,7 +93,7 @@ test('an empty list of host ids is an answer without ids', async () => {
   expect(await readIds([answer('')])).toMatchObject({ ids: [], answersClosed: 1 })
 })
 
-test('a list of ids with anything odd in it throws: it would not be complete', async () => {
+test('T5: a list of ids with anything odd in it throws: it would not be complete', async () => {
   const odd = [
     '<ID>x</ID>',
     '<ID></ID>',
@@ -221,6 +221,17 @@ test('a host without id goes into quarantine; an odd field is kept as text and r
     { hostId: null, raw: '<HOST><IP>192.0.2.9</IP></HOST>' },
     { hostId: '3', reason: expect.stringContaining('ASSET_ID, TAGS') as string },
   ])
+})
+
+test('T5: names and account numbers that look like numbers, or like nothing, stay the texts that they are', async () => {
+  for (const name of ['1e5', '007', '0x1F', 'null', 'true', '9007199254740993']) {
+    const account = `<EC2><ATTRIBUTE><NAME>accountId</NAME><VALUE>${name}</VALUE></ATTRIBUTE></EC2>`
+    const fields = `<DNS>${name}</DNS><NETBIOS>${name}</NETBIOS><SERIAL_NUMBER>${name}</SERIAL_NUMBER><METADATA>${account}</METADATA>`
+    const { records } = await readHosts([answer(`<HOST_LIST><HOST><ID>3</ID>${fields}</HOST></HOST_LIST>`)])
+    expect(records).toMatchObject([
+      { dns: name, netbios: name, serialNumber: name, extra: { METADATA: account } },
+    ])
+  }
 })
 
 test('details of hosts are asked for with tags and asset ids, by ranges of ids', async () => {
