@@ -374,6 +374,9 @@ create table quota (
   not_before timestamp with time zone,
   not_before_reason text,
   reported_at timestamp with time zone,
+  refusals integer default 0 not null,
+  slots_max integer,
+  slots_max_until timestamp with time zone,
   constraint quota_pkey PRIMARY KEY (subscription, endpoint)
 );
 

@@ -10,6 +10,7 @@ import { SharedQuota, type SharedQuotaOptions } from './shared-quota.ts'
 const NOON_MS = Date.UTC(2026, 9, 1, 12)
 const ENDPOINT = 'fo/asset/host'
 const NEVER = new AbortController().signal
+const WAIT = { timeout: 20_000, interval: 5 }
 const LIMITS: ReportedLimits = {
   callsMax: 300,
   windowSec: 3_600,
@@ -75,7 +76,7 @@ test('processes on two pools share the slots of an endpoint', async ({ databaseU
     await vi.waitFor(async () => {
       clock.advance(200)
       expect((await db.query(`select 1 from slot where holder = 'another'`)).rowCount).toBe(2)
-    })
+    }, WAIT)
     await (await third).release()
     await second.release()
     expect(await slots(db)).toBe(0)
@@ -108,7 +109,7 @@ test('an endpoint with a single lane has one slot, whatever the headers say', as
   await vi.waitFor(async () => {
     clock.advance(200)
     expect((await db.query('select 1 from quota_call')).rowCount).toBe(2)
-  })
+  }, WAIT)
   await (await second).release()
 })
 
@@ -196,6 +197,89 @@ test('a refusal is kept: a new process knows until when not to call, holds nothi
   expect((await db.query('select 1 from quota_call')).rowCount).toBe(1)
   clock.advance(86_000_000)
   await call(restarted)
+})
+
+test('of the calls at the same time as well, only our share is made, rounded up', async ({ db }) => {
+  const clock = sleeping()
+  for (const [sharePercent, slotsOfFive] of [
+    [60, 3],
+    [30, 2],
+    [1, 1],
+  ] as const) {
+    const quota = quotaOf(db, clock, { sharePercent, subscription: `share ${sharePercent}` })
+    await call(quota, { callsMax: 10_000, concurrencyMax: 5 })
+    const taken = await Promise.all(Array.from({ length: slotsOfFive }, () => quota.acquire(ENDPOINT, NEVER)))
+    const stop = new AbortController()
+    const more = quota.acquire(ENDPOINT, stop.signal)
+    expect(await isWaiting(db, clock, more)).toBe(true)
+    stop.abort(new Error('stopped'))
+    await expect(more).rejects.toThrow('stopped')
+    for (const permit of taken) await permit.release()
+  }
+})
+
+test('refused for too many calls at the same time, we make fewer for a quarter of an hour', async ({
+  db,
+}) => {
+  const clock = sleeping()
+  const quota = quotaOf(db, clock)
+  await call(quota)
+  const first = await quota.acquire(ENDPOINT, NEVER)
+  const second = await quota.acquire(ENDPOINT, NEVER)
+  await second.refuse({ kind: 'concurrency', waitMs: 5_000 })
+  await second.release()
+  clock.advance(10_000)
+  const third = quota.acquire(ENDPOINT, NEVER)
+  expect(await isWaiting(db, clock, third)).toBe(true)
+  clock.advance(15 * 60_000)
+  await vi.waitFor(async () => {
+    clock.advance(200)
+    expect(await slots(db)).toBe(2)
+  }, WAIT)
+  await (await third).release()
+  await first.release()
+})
+
+test('refused again and again, we wait twice as long each time, until a call passes', async ({ db }) => {
+  const clock = sleeping()
+  const quota = quotaOf(db, clock)
+  const notBeforeMs = async () => {
+    const { rows } = await db.query<{ at: Date }>('select not_before as at from quota')
+    return rows[0]!.at.getTime() - clock.nowMs()
+  }
+  const refused = async (kind: 'concurrency' | 'rate_limit', waitMs: number) => {
+    const permit = await quota.acquire(ENDPOINT, NEVER)
+    await permit.report(LIMITS)
+    await permit.refuse({ kind, waitMs })
+    await permit.release()
+    const toWaitMs = await notBeforeMs()
+    clock.advance(toWaitMs)
+    return toWaitMs
+  }
+  expect(await refused('concurrency', 10_000)).toBe(10_000)
+  expect(await refused('concurrency', 10_000)).toBe(20_000)
+  expect(await refused('rate_limit', 12_000)).toBe(48_000)
+  expect(await refused('concurrency', 30_000)).toBe(240_000)
+  expect(await refused('concurrency', 30_000)).toBe(300_000)
+  // Never less than what was asked for.
+  expect(await refused('rate_limit', 3_600_000)).toBe(3_600_000)
+  await call(quota)
+  expect(await refused('concurrency', 10_000)).toBe(10_000)
+})
+
+test('the last call that is allowed tells how long there will be none, so that nobody has to be refused', async ({
+  db,
+}) => {
+  const clock = skipping()
+  const quota = quotaOf(db, clock)
+  await call(quota, { callsRemaining: 0, toWaitSec: 1_800 })
+  await expect(quota.acquire(ENDPOINT, NEVER)).rejects.toMatchObject({
+    kind: 'rate_limit',
+    retryAfterMs: 1_800_000,
+    message: expect.stringContaining('Qualys says that the budget of this endpoint is used up') as string,
+  })
+  clock.advance(1_800_000)
+  await call(quota)
 })
 
 test('a shorter refusal does not shorten a longer one', async ({ db }) => {

@@ -8,8 +8,10 @@ import {
   type QuotaRow,
   SLOT_SECONDS,
   countCalls,
+  countRefusal,
   countSlots,
   deleteSlot,
+  forgetRefusals,
   insertCall,
   insertSlot,
   lockQuota,
@@ -26,7 +28,7 @@ export interface SharedQuotaOptions {
   subscription: string
   /** Names this process in the slot rows. */
   holder: string
-  /** Which share of the hourly budget Patchbay may use; the rest is for the others. */
+  /** Which share of the calls, in an hour and at the same time, Patchbay may use; the rest is for the others. */
   sharePercent: number
   /** Endpoints that take one call at a time, whatever the far side says. */
   singleLaneEndpoints: ReadonlySet<string>
@@ -39,6 +41,13 @@ const SLOT_POLL_MS = 200
 const SLOT_WAIT_MS_MAX = 10 * 60_000
 /** Until a first answer has named the limits. */
 const CONCURRENCY_UNTIL_KNOWN = 1
+/** So long after a refusal for too many calls at the same time fewer are made, since somebody else is there. */
+const CROWDED_MS = 15 * 60_000
+/** Refused again and again, we wait twice as long each time, up to this or what the far side asks for. */
+const REFUSED_WAIT_MS_MAX = 5 * 60_000
+const DOUBLINGS_MAX = 10
+const BUDGET_USED_UP = 'Qualys says that the budget of this endpoint is used up'
+const TOO_MANY_RUNNING = 'Qualys says that too many calls of this endpoint are running'
 
 /** The budget of one subscription, kept in the database: what one process spends or is refused, all know. */
 export class SharedQuota implements QuotaPort {
@@ -56,7 +65,7 @@ export class SharedQuota implements QuotaPort {
     for (;;) {
       signal.throwIfAborted()
       const turn = await inTransaction(this.#options.pool, (tx) => this.#tryTake(tx, key))
-      if (turn.kind === 'taken') return new Permit(this.#options, key, turn.slotId)
+      if (turn.kind === 'taken') return new Permit(this.#options, key, turn)
       if (turn.kind === 'busy') {
         slotWaitMs += SLOT_POLL_MS
         if (slotWaitMs > SLOT_WAIT_MS_MAX) throw busyTooLong(endpoint)
@@ -80,17 +89,22 @@ export class SharedQuota implements QuotaPort {
         untilMs: quota.notBefore.getTime(),
         reason: quota.notBeforeReason ?? 'the far side asked to wait',
       }
-    if ((await countSlots(tx, key)) >= this.#concurrencyMax(key, quota)) return { kind: 'busy' }
+    if ((await countSlots(tx, key)) >= this.#slotsMax(key, quota, nowMs)) return { kind: 'busy' }
     const spent = await this.#budgetSpentUntil(tx, key, { quota, nowMs })
     if (spent !== null)
       return { kind: 'wait', untilMs: spent, reason: 'our share of the hourly budget is spent' }
     await insertCall(tx, key, new Date(nowMs))
-    return { kind: 'taken', slotId: await insertSlot(tx, key, holder) }
+    const slotId = await insertSlot(tx, key, holder)
+    return { kind: 'taken', slotId, wasRefused: quota.refusals > 0 }
   }
 
-  #concurrencyMax(key: QuotaKey, quota: QuotaRow): number {
+  /** Our share of the calls at the same time, rounded up, since there is no part of a call. */
+  #slotsMax(key: QuotaKey, quota: QuotaRow, nowMs: number): number {
     if (this.#options.singleLaneEndpoints.has(key.endpoint)) return 1
-    return Math.max(1, quota.concurrencyMax ?? CONCURRENCY_UNTIL_KNOWN)
+    const allowed = quota.concurrencyMax ?? CONCURRENCY_UNTIL_KNOWN
+    const share = Math.max(1, Math.ceil((allowed * this.#options.sharePercent) / 100))
+    const isCrowded = quota.slotsMaxUntil !== null && quota.slotsMaxUntil.getTime() > nowMs
+    return isCrowded ? Math.min(share, quota.slotsMax ?? 1) : share
   }
 
   /** Until when the share is used up, or null: the window slides, so the oldest call is the first to be free again. */
@@ -109,48 +123,67 @@ export class SharedQuota implements QuotaPort {
   }
 }
 
-type Turn =
-  | { kind: 'taken'; slotId: string }
-  | { kind: 'busy' }
-  | { kind: 'wait'; untilMs: number; reason: string }
+type Turn = Taken | { kind: 'busy' } | { kind: 'wait'; untilMs: number; reason: string }
+
+interface Taken {
+  kind: 'taken'
+  slotId: string
+  /** The call before this one was. */
+  wasRefused: boolean
+}
 
 class Permit implements QuotaPermit {
   readonly #options: SharedQuotaOptions
   readonly #key: QuotaKey
-  readonly #slotId: string
+  readonly #taken: Taken
   readonly #renewal: NodeJS.Timeout
+  #isAnswered = false
+  #isRefused = false
   #released = false
 
-  constructor(options: SharedQuotaOptions, key: QuotaKey, slotId: string) {
+  constructor(options: SharedQuotaOptions, key: QuotaKey, taken: Taken) {
     this.#options = options
     this.#key = key
-    this.#slotId = slotId
+    this.#taken = taken
     // A call can take minutes; the slot of a process that died must not.
     this.#renewal = setInterval(
-      () => void renewSlot(options.pool, slotId).catch(() => undefined),
+      () => void renewSlot(options.pool, taken.slotId).catch(() => undefined),
       (SLOT_SECONDS * 1000) / 3,
     )
     this.#renewal.unref()
   }
 
+  /** With the last call that is allowed comes how long there will be none. */
   async report(limits: ReportedLimits): Promise<void> {
-    await reportLimits(this.#options.pool, this.#key, limits, new Date(this.#options.clock.nowMs()))
+    const { pool, clock } = this.#options
+    const nowMs = clock.nowMs()
+    this.#isAnswered = true
+    await reportLimits(pool, this.#key, limits, new Date(nowMs))
+    const { callsRemaining, toWaitSec } = limits
+    if (callsRemaining !== 0 || toWaitSec === null || toWaitSec === 0) return
+    await setNotBefore(pool, this.#key, new Date(nowMs + toWaitSec * 1_000), BUDGET_USED_UP)
   }
 
   async refuse(refusal: { kind: 'rate_limit' | 'concurrency'; waitMs: number }): Promise<void> {
-    const reason =
-      refusal.kind === 'rate_limit'
-        ? 'Qualys says that the budget of this endpoint is used up'
-        : 'Qualys says that too many calls of this endpoint are running'
-    const notBefore = new Date(this.#options.clock.nowMs() + refusal.waitMs)
-    await setNotBefore(this.#options.pool, this.#key, notBefore, reason)
+    const isCrowded = refusal.kind === 'concurrency'
+    this.#isRefused = true
+    await inTransaction(this.#options.pool, async (tx) => {
+      const nowMs = this.#options.clock.nowMs()
+      const { refusals } = await lockQuota(tx, this.#key)
+      const growingMs = Math.min(refusal.waitMs * 2 ** Math.min(refusals, DOUBLINGS_MAX), REFUSED_WAIT_MS_MAX)
+      const notBefore = new Date(nowMs + Math.max(refusal.waitMs, growingMs))
+      await setNotBefore(tx, this.#key, notBefore, isCrowded ? TOO_MANY_RUNNING : BUDGET_USED_UP)
+      await countRefusal(tx, this.#key, { isCrowded, crowdedUntil: new Date(nowMs + CROWDED_MS) })
+    })
   }
 
   async release(): Promise<void> {
     if (this.#released) return
     this.#released = true
     clearInterval(this.#renewal)
-    await deleteSlot(this.#options.pool, this.#slotId)
+    const { pool } = this.#options
+    if (this.#taken.wasRefused && this.#isAnswered && !this.#isRefused) await forgetRefusals(pool, this.#key)
+    await deleteSlot(pool, this.#taken.slotId)
   }
 }
 

@@ -22,11 +22,13 @@ test('409/1960 for ten minutes is waited out without hammering', async ({ db }) 
     const run = await hub.sync('full')
     expect([run.state, run.message]).toEqual(['COMPLETE', 'Everything that was expected came.'])
     expect(hub.clock.nowMs()).toBeGreaterThan(before.atMs + 10 * MINUTE_MS)
-    // Five seconds at least between two calls.
+    // Five seconds at least between two calls, and twice as long after each refusal.
     const calls = hub.fake.requests.slice(from).filter(({ endpoint }) => endpoint === 'detection')
-    for (const [index, call] of calls.slice(1).entries())
-      expect(call.at - calls[index]!.at).toBeGreaterThanOrEqual(5_000)
-    expect(busy.hits).toBeGreaterThan(10)
+    const waitsMs = calls.slice(1).map((call, index) => call.at - calls[index]!.at)
+    for (const [index, waitMs] of waitsMs.slice(0, busy.hits).entries())
+      expect(waitMs).toBeGreaterThanOrEqual(Math.min(5_000 * 2 ** index, 5 * MINUTE_MS))
+    expect(busy.hits).toBeGreaterThan(3)
+    expect(busy.hits).toBeLessThanOrEqual(10)
     await expectHonest(hub, { run, before })
     await expectConverged(hub)
   })
@@ -86,11 +88,14 @@ test('409/1965 with 86,000 seconds: a parked run holds nothing, and a process th
     const stop = new AbortController()
     const request = { integrationId: hub.integrationId, trigger: 'manual', mode: 'full' } as const
     const ended = sync(first, request, stop.signal).catch((error: unknown) => error)
-    const parked = await vi.waitFor(async () => {
-      const run = await getUnfinishedRun(db, hub.integrationId)
-      if (run?.waitingUntil) return run
-      throw new Error('The run does not wait yet.')
-    })
+    const parked = await vi.waitFor(
+      async () => {
+        const run = await getUnfinishedRun(db, hub.integrationId)
+        if (run?.waitingUntil) return run
+        throw new Error('The run does not wait yet.')
+      },
+      { timeout: 20_000, interval: 10 },
+    )
     const notBeforeMs = before.atMs + 86_000_000
     expect(parked.waitingUntil!.getTime()).toBeGreaterThanOrEqual(notBeforeMs)
     expect(parked.waitingReason).toMatch(/1965/)

@@ -45,6 +45,8 @@ const JUMP_MS_MIN = 6 * 60_000
 const PAUSED_STILL_MS = 1_500
 /** A moment that has not come by then will not, today: another one is chosen. */
 const MOMENT_MS_MAX = 1_200
+/** One that has just been started is waited for, so that there is somebody to stand still. */
+const READY_MS_MAX = 5_000
 /** An order that has not become a run by then never will; a second one before would become a second run. */
 const ORDER_LOST_MS = 1_500
 /** Nothing is sent for so long: whoever has something in hand will not send it any more. */
@@ -169,8 +171,12 @@ export class Day {
   /** Stands still for the life of a claim on a batch, while others go on, and wakes up. Counts as no kill. */
   async #pauseOne(): Promise<boolean> {
     const { crew, random, isAlone, onPause } = this.#options
+    if (isAlone || crew.members.some((member) => member.isPaused)) return false
+    const isReady = () => crew.members.some((member) => member.isReady)
+    const soughtMs = Date.now()
+    while (!this.#isDone && !isReady() && Date.now() - soughtMs < READY_MS_MAX) await this.#step()
     const ready = crew.members.filter((member) => member.isReady)
-    if (isAlone || ready.length === 0 || ready.some((member) => member.isPaused)) return false
+    if (this.#isDone || ready.length === 0) return false
     const victim = random.pick(ready)
     crew.pause(victim)
     onPause()
@@ -192,6 +198,8 @@ export class Day {
     await this.#lookAtRun()
     if (this.#isDone || this.#isStruck()) return
     await moment?.look()
+    // Whoever was to go on meanwhile did not start.
+    if (crew.members.every((member) => member.isPaused)) this.#wakeAll()
     const stillMs = Date.now() - Math.max(this.#movedMs, this.#helpedMs)
     const isAnybodyThere = crew.members.some((member) => member.isReady && !member.isPaused)
     const isWorking = this.#isBusy && stillMs < PAUSED_STILL_MS

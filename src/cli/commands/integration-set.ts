@@ -82,7 +82,7 @@ export function addSetCommand(group: Command, run: CliRun): void {
     .option('--username <name>', 'Qualys: the API user')
     .option('--password-file <file>', 'Qualys: a file with the new password, or - for standard input')
     .option('--frequency <days>', 'Qualys: days between two runs, 1 to 30')
-    .option('--quota-percent <percent>', 'Qualys: the share of the hourly calls to use')
+    .option('--quota-percent <percent>', 'Qualys: the share of the calls, in an hour and at once, to use')
     .addOption(
       new Option('--show-igs <when>', 'Qualys: when to ask for information gathered').choices([
         'never',

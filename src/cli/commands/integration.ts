@@ -75,7 +75,10 @@ function addQualys(add: Command, run: CliRun): void {
     .option('--name <name>', 'what to call it')
     .option('--private-platform', 'a Qualys platform that you run yourself')
     .option('--frequency <days>', 'days between two runs, 1 to 30 (default 1)')
-    .option('--quota-percent <percent>', 'the share of the hourly calls to use (default 60)')
+    .option(
+      '--quota-percent <percent>',
+      'the share of the calls, in an hour and at once, to use (default 60)',
+    )
     .addOption(
       new Option('--show-igs <when>', 'when to ask for information gathered').choices([
         'never',

@@ -147,7 +147,7 @@ test('a create that is given up while Jira is silent has an unknown outcome', as
   b.jira.faults.add({ on: 'createIssue', fault: { kind: 'hang', after: true } })
   const giveUp = new AbortController()
   const creating = failure(b.destination.create(request(), giveUp.signal))
-  await expect.poll(() => b.jira.issues().length).toBe(1)
+  await expect.poll(() => b.jira.issues().length, { timeout: 20_000 }).toBe(1)
   giveUp.abort(new Error('shutting down'))
   expect((await creating).code).toBe('unknown_outcome')
 })

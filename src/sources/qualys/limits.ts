@@ -11,7 +11,7 @@ export function parseLimitHeaders(headers: Readonly<Record<string, string>>): Re
     callsMax: countOf(headers['x-ratelimit-limit']),
     windowSec: countOf(headers['x-ratelimit-window-sec']),
     callsRemaining: countOf(headers['x-ratelimit-remaining']),
-    toWaitSec: countOf(headers['x-ratelimit-towait-sec']),
+    toWaitSec: boundedWait(countOf(headers['x-ratelimit-towait-sec'])),
     concurrencyMax: countOf(headers['x-concurrency-limit-limit'] ?? headers['x-concurrencylimit-limit']),
   }
 }
@@ -42,6 +42,10 @@ export function parseDurationSec(text: string): number | null {
     (sum, [, count, unit]) => sum + Number(count) * (SECONDS_BY_UNIT[(unit ?? '').toLowerCase()] ?? 0),
     0,
   )
+}
+
+function boundedWait(seconds: number | null): number | null {
+  return seconds === null ? null : Math.min(seconds, WAIT_SEC_MAX)
 }
 
 function countOf(text: string | undefined): number | null {

@@ -11,6 +11,11 @@ export interface QuotaRow {
   windowSec: number | null
   callsRemaining: number | null
   concurrencyMax: number | null
+  /** Of calls, one after the other. */
+  refusals: number
+  /** Not more than these at the same time until then, since more was refused. */
+  slotsMax: number | null
+  slotsMaxUntil: Date | null
   notBefore: Date | null
   notBeforeReason: string | null
   reportedAt: Date | null
@@ -25,7 +30,8 @@ export async function lockQuota(tx: Tx, key: QuotaKey): Promise<QuotaRow> {
     `insert into quota as q (subscription, endpoint) values ($1, $2)
      on conflict (subscription, endpoint) do update set endpoint = excluded.endpoint
      returning calls_max as "callsMax", window_sec as "windowSec", calls_remaining as "callsRemaining",
-               concurrency_max as "concurrencyMax", not_before as "notBefore",
+               concurrency_max as "concurrencyMax", refusals, slots_max as "slotsMax",
+               slots_max_until as "slotsMaxUntil", not_before as "notBefore",
                not_before_reason as "notBeforeReason", reported_at as "reportedAt"`,
     [key.subscription, key.endpoint],
   )
@@ -123,4 +129,28 @@ export async function setNotBefore(db: Db, key: QuotaKey, notBefore: Date, reaso
       where q.not_before is null or q.not_before < excluded.not_before`,
     [key.subscription, key.endpoint, notBefore, reason],
   )
+}
+
+/** One more refusal in a row. `isCrowded`: that of too many calls at the same time, of which one of our slots is. */
+export async function countRefusal(
+  tx: Tx,
+  key: QuotaKey,
+  { isCrowded, crowdedUntil }: { isCrowded: boolean; crowdedUntil: Date },
+): Promise<void> {
+  await tx.query(
+    `update quota q
+        set refusals = refusals + 1,
+            slots_max = case when $3 then greatest(1, taken.count - 1) else slots_max end,
+            slots_max_until = case when $3 then $4 else slots_max_until end
+       from (select count(*)::int as count from slot where subscription = $1 and endpoint = $2) taken
+      where q.subscription = $1 and q.endpoint = $2`,
+    [key.subscription, key.endpoint, isCrowded, crowdedUntil],
+  )
+}
+
+export async function forgetRefusals(db: Db, key: QuotaKey): Promise<void> {
+  await db.query('update quota set refusals = 0 where subscription = $1 and endpoint = $2', [
+    key.subscription,
+    key.endpoint,
+  ])
 }
