@@ -22,7 +22,8 @@ test('a server and a worker share a database that is not ours, and the key that 
   const there = await CliWorld.open(environment)
   try {
     const before = await here.json<{ applied: string[]; pending: string[] }>(['migrate', '--status'])
-    expect(before).toMatchObject({ applied: [], pending: ['000001_foundation', '000002_key_id'] })
+    expect(before.applied).toEqual([])
+    expect(before.pending.slice(0, 2)).toEqual(['000001_foundation', '000002_key_id'])
     await here.serve()
     expect((await here.run(['serve'])).code).toBe(6)
     const worker = there.start(['work'], { PATCHBAY_KEY_FILE: join(here.home, 'keys', 'master.key') })
