@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'forks',
     // Two cores: the suite shares them with PostgreSQL and the fakes.
     maxWorkers: 2,
-    testTimeout: 60_000,
+    // Not a limit of what is tested: a busy machine takes its time.
+    testTimeout: 180_000,
     hookTimeout: 120_000,
     allowOnly: false,
   },
