@@ -180,6 +180,8 @@ export const FindingReport = Finding.extend({
   missingSince: instant,
   service: z.string().nullable(),
   lastTestAt: instant,
+  /** The last test of an open finding whose host was scanned after it, as without a login: it was not found again. */
+  notTestedSince: instant,
   lastProcessedAt: instant,
   timesFound: z.number().nullable(),
   firstRunId: id,

@@ -42,7 +42,7 @@ test('the one lane of the knowledge base is waited for when somebody else is in 
   })
 })
 
-test('unknown QIDs go in posts of at most 350, one after the other, and are not asked for again', async ({
+test('T33 T34: unknown QIDs go in posts of at most 350, one after the other, and are not asked for again', async ({
   db,
 }) => {
   await withHub({ pool: db, estate: { hosts: 60, detectionsPerHost: 40 } }, async (hub) => {

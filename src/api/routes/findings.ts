@@ -148,6 +148,7 @@ function toDetail(row: FindingDetail): Omit<FindingReport, 'events' | 'tickets'>
     evidence,
     missingSince: toInstant(row.missingSince),
     lastTestAt: toInstant(row.lastTestAt),
+    notTestedSince: toInstant(row.notTestedSince),
     lastProcessedAt: toInstant(row.lastProcessedAt),
   }
 }

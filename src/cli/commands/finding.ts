@@ -82,7 +82,7 @@ function formatFinding(finding: FindingReport): string {
     ['open since', formatInstant(finding.openedAt)],
     ['fixed', formatInstant(finding.fixedAt)],
     ['last found', formatInstant(finding.lastFoundAt)],
-    ['last test', formatInstant(finding.lastTestAt)],
+    ['last test', lastTestOf(finding)],
     ['reopened', finding.timesReopened],
     ['missing since', formatInstant(finding.missingSince)],
     ['runs', `first ${finding.firstRunId}, changed ${finding.changedRunId}, last ${finding.lastRunId}`],
@@ -98,6 +98,12 @@ function formatFinding(finding: FindingReport): string {
   if (history.length > 0) parts.push(`\nHistory, newest first\n${history.join('')}`)
   if (finding.evidence !== null) parts.push(`\nResults\n${formatText(finding.evidence)}\n`)
   return parts.join('')
+}
+
+/** A scan without a login cannot test everything again: what it leaves as it was is not confirmed by it. */
+function lastTestOf({ lastTestAt, notTestedSince }: FindingReport): string {
+  const since = notTestedSince === null ? '' : ', not tested since, though its host was scanned'
+  return `${formatInstant(lastTestAt)}${since}`
 }
 
 function portOf({ port, protocol, ssl }: Finding): string | null {

@@ -3,6 +3,9 @@ import type { Db } from '../db.ts'
 /** Counts are exact up to here; more is "10,000+". */
 export const COUNT_EXACT_MAX = 10_000
 
+/** A scan reports what it has tested within this time. */
+const TEST_LAG = '1 day'
+
 export interface FindingFilter {
   integrationId?: string | undefined
   state?: string | undefined
@@ -118,6 +121,8 @@ export interface FindingDetail extends FindingRow {
   changedRunId: string
   lastRunId: string
   lastTestAt: Date | null
+  /** The last test of an open finding whose host was scanned well after it: that scan could not test it again. */
+  notTestedSince: Date | null
   lastProcessedAt: Date | null
   timesFound: number | null
 }
@@ -129,7 +134,9 @@ export async function getFinding(
   const result = await db.query<FindingDetail>(
     `select ${COLUMNS}, f.source_key as "sourceKey", f.ignored, f.disabled, f.missing_since as "missingSince", f.service,
             e.body as evidence, f.first_run_id as "firstRunId", f.changed_run_id as "changedRunId",
-            o.run_id as "lastRunId", o.last_test_at as "lastTestAt", o.last_processed_at as "lastProcessedAt",
+            o.run_id as "lastRunId", o.last_test_at as "lastTestAt",
+            case when f.state = 'open' and o.last_test_at < h.last_vm_scanned_at - interval '${TEST_LAG}'
+                 then o.last_test_at end as "notTestedSince", o.last_processed_at as "lastProcessedAt",
             o.times_found as "timesFound"
        from finding f ${JOINS}
        left join evidence e on e.hash = f.evidence_hash

@@ -375,6 +375,22 @@ test('T3: of two detections with one identity the better is passed on, and the o
   }
 })
 
+test('T3: a better detection that comes after the other has gone out with its part is put aside and owed', async () => {
+  const many = Array.from({ length: HOST_PART_DETECTIONS_MAX }, (_, index) => `<QID>${index + 1}</QID>`)
+  const better = '<QID>1</QID><LAST_TEST_DATETIME>2026-01-01T00:00:00Z</LAST_TEST_DATETIME>'
+  const list = [...many, better].map((fields) => detection(fields)).join('')
+  const result = await read(answer(host('1', list)))
+  expect(result.detections).toHaveLength(HOST_PART_DETECTIONS_MAX)
+  expect(result.quarantine).toEqual([
+    {
+      hostId: '1',
+      qid: '1',
+      reason: expect.stringContaining('came too late') as string,
+      raw: detection(better),
+    },
+  ])
+})
+
 test('a host with very many detections comes in parts, and only the last says so', async () => {
   const count = HOST_PART_DETECTIONS_MAX * 2 + 1
   const list = Array.from({ length: count }, (_, index) => detection(`<QID>${index + 1}</QID>`)).join('')

@@ -174,20 +174,31 @@ export class DetectionReader implements FoRecordReader<Message> {
     detection.extra = this.#fields.extra()
     this.#sealer.seal(detection, hostId)
     const place = this.#seen.add(detection)
-    if (place !== 'new') {
-      const reason = `Two detections of a host are the same by all that identifies one; the ${place} one is kept.`
-      this.#putAside({ hostId, qid: detection.qid, reason, raw: raw(scanner), isCollision: true })
-      if (place === 'earlier') return
-      this.#dropEarlier(detection)
-    }
+    if (place !== 'new' && !this.#settleCollision(place, scanner)) return
     this.#detections.push(detection)
     if (this.#detections.length >= HOST_PART_DETECTIONS_MAX) this.#endPart()
   }
 
-  /** Takes out the one that a better one replaces. It may be in a part that has gone out; then the later one counts. */
-  #dropEarlier(detection: DetectionRecord): void {
+  /**
+   * Of two detections with one identity the better one is passed on: true when that is the present one. Where the other
+   * has gone out with an earlier part it cannot be taken back, so that the present one is put aside and owed.
+   */
+  #settleCollision(better: 'earlier' | 'later', scanner: XmlScanner): boolean {
+    const what = { hostId: this.#host.draft.hostId, qid: this.#detection.qid, raw: raw(scanner) }
+    const same = 'Two detections of a host are the same by all that identifies one'
+    if (better === 'later' && !this.#dropEarlier(this.#detection)) {
+      this.#putAside({ ...what, reason: `${same}; the better one came too late to be taken.` })
+      return false
+    }
+    this.#putAside({ ...what, reason: `${same}; the ${better} one is kept.`, isCollision: true })
+    return better === 'later'
+  }
+
+  /** Takes out the one that a better one replaces; false when it has gone out with an earlier part. */
+  #dropEarlier(detection: DetectionRecord): boolean {
     const index = this.#detections.findIndex((other) => other.identity.equals(detection.identity))
     if (index >= 0) this.#detections.splice(index, 1)
+    return index >= 0
   }
 
   #endPart(): void {
