@@ -54,6 +54,10 @@ export const Settings = z.strictObject({
   batchesMax: z.coerce.number().int().min(1).max(32).default(2).meta({
     description: 'Batches that this process works on at the same time.',
   }),
+  eventMonthsKept: z.coerce.number().int().min(1).max(1_200).default(25).meta({
+    description:
+      'Whole months of events (every change of state, with its reason) that are kept beside the one that goes on. Episodes and the counts of each day are kept for good. Of several processes on one database each drops by its own setting.',
+  }),
   qualysPassword: z.string().min(1).optional().meta({
     description: 'The Qualys password, for commands that ask for one.',
     secret: true,

@@ -45,6 +45,7 @@ export interface HubOptions {
   caPem?: string | undefined
   proxyUrl?: string | undefined
   batchesMax?: number
+  eventMonthsKept?: number | undefined
   clock?: Clock
   logLevel?: LogLevel
   logDestination?: DestinationStream
@@ -73,6 +74,7 @@ export interface Hub {
 }
 
 const BATCHES_MAX = 2
+const EVENT_MONTHS_KEPT = 25
 
 /** Starts a hub: database, migrations, key ring, worker and API, as the role says. */
 export async function startHub(options: HubOptions): Promise<Hub> {
@@ -130,7 +132,12 @@ async function start(options: HubOptions, starting: Starting): Promise<Omit<Hub,
     batchesMax: options.batchesMax ?? BATCHES_MAX,
     connectSource: (integration, onWait) => outside.connectSource(integration, onWait),
   }
-  const jobs: JobDeps = { engine, connectTarget: (id) => outside.connectTarget(id), busy: { count: 0 } }
+  const jobs: JobDeps = {
+    engine,
+    connectTarget: (id) => outside.connectTarget(id),
+    busy: { count: 0 },
+    eventMonthsKept: options.eventMonthsKept ?? EVENT_MONTHS_KEPT,
+  }
   const closing = new AbortController()
   const withCron = options.withCron ?? role !== 'command'
   const running = await database.during(() => startWorker({ deps: jobs, signal: closing.signal, withCron }))

@@ -10,6 +10,7 @@ import { findingRoutes } from './routes/findings.ts'
 import { gapRoutes } from './routes/gaps.ts'
 import { hostRoutes } from './routes/hosts.ts'
 import { integrationRoutes } from './routes/integrations.ts'
+import { reportRoutes } from './routes/reports.ts'
 import { ruleRoutes } from './routes/rules.ts'
 import { runRoutes } from './routes/runs.ts'
 import { ticketRoutes } from './routes/tickets.ts'
@@ -58,6 +59,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono {
     hostRoutes(deps),
     ticketRoutes(deps),
     ruleRoutes(deps),
+    reportRoutes(deps),
     doctorRoutes(deps),
   ])
     app.route('/api/v3', routes)

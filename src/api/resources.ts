@@ -189,6 +189,34 @@ export const FindingReport = Finding.extend({
   lastRunId: id,
   /** What the scanner said, hostile text like everything from outside. */
   evidence: z.string().nullable(),
+  /** `firstFoundAt` is the effective one, which outlives a host that was made anew; this is what the source says. */
+  sourceFirstFoundAt: instant,
+  /** Oldest first; the last one is the current one. */
+  episodes: z.array(
+    z.object({
+      /** Counts from the first opening that the source knows. */
+      number: z.number(),
+      openedAt: instant,
+      /** From when its time counts: the effective first-found for the first one, the reopening for a later one. */
+      startAt: instant,
+      fixedAt: instant,
+      /** Null while it goes on. */
+      end: z.enum(['fixed', 'fixed_unseen']).nullable(),
+      /** Up to now for the one that goes on; null when a date is missing, 0 when the dates contradict each other. */
+      durationSeconds: z.number().nullable(),
+      isClamped: z.boolean(),
+      /** The run that saw the fix and when, as far as events are kept. */
+      endRunId: id.nullable(),
+      endSeenAt: instant,
+    }),
+  ),
+  /** Episodes that the source counts and that came and went unseen. */
+  unseenEpisodes: z.number(),
+  /** Older episodes that are kept and not shown. */
+  omittedEpisodes: z.number(),
+  /** How often it came back within 30 days; 0 when it does not flap. */
+  flapping: z.number(),
+  /** The newest ones, newest first. */
   events: z.array(
     z.object({
       seenAt: z.string(),

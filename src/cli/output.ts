@@ -37,6 +37,40 @@ function formatLine<Row>(
   return `${cells.join('  ').trimEnd()}\n`
 }
 
+/** For other programs: a head, quoted where needed, and nothing that a spreadsheet would take for a formula. */
+export function formatCsv<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): string {
+  const lines = rows.map((row) => columns.map((column) => csvCell(column.value(row))))
+  return [columns.map(({ title }) => csvCell(title)), ...lines]
+    .map((line) => `${line.join(',')}\r\n`)
+    .join('')
+}
+
+function csvCell(value: string | number | null): string {
+  if (typeof value === 'number') return String(value)
+  const text = singleLine(value ?? '')
+  const safe = /^[=+\-@]/.test(text) ? `'${text}` : text
+  return /[",]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+const BAR_WIDTH = 20
+
+/** A number as a length, against the greatest one. */
+export function formatBar(value: number, greatest: number): string {
+  return greatest <= 0 ? '' : '█'.repeat(Math.round((value / greatest) * BAR_WIDTH))
+}
+
+const MINUTE_SECONDS = 60
+const HOUR_SECONDS = 60 * MINUTE_SECONDS
+const DAY_SECONDS = 24 * HOUR_SECONDS
+
+/** Roughly, in one unit: the seconds are in the JSON. */
+export function formatDuration(seconds: number | null): string {
+  if (seconds === null) return ''
+  if (seconds >= 2 * DAY_SECONDS) return `${(seconds / DAY_SECONDS).toFixed(1)} d`
+  if (seconds >= 2 * HOUR_SECONDS) return `${(seconds / HOUR_SECONDS).toFixed(1)} h`
+  return `${Math.round(seconds / MINUTE_SECONDS)} min`
+}
+
 /** Names and values below each other, for one thing. */
 export function formatFields(
   fields: readonly (readonly [name: string, value: string | number | null])[],

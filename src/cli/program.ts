@@ -6,6 +6,7 @@ import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindingCommands } from './commands/finding.ts'
 import { addGapCommands } from './commands/gap.ts'
 import { addIntegrationCommands } from './commands/integration.ts'
+import { addReportCommands } from './commands/report.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addRunCommands } from './commands/run.ts'
 import { addServerCommands } from './commands/server.ts'
@@ -73,6 +74,7 @@ export function createProgram(run: CliRun): Command {
   addRunCommands(program, run)
   addGapCommands(program, run)
   addFindingCommands(program, run)
+  addReportCommands(program, run)
   addTicketCommands(program, run)
   addRuleCommands(program, run)
   addIntegrationCommands(program, run)

@@ -1,6 +1,6 @@
 import { HubError } from '../model/errors.ts'
 import type { RunMode } from '../model/finding.ts'
-import { ensureEventPartitions } from '../store/queries/events.ts'
+import { ensureEventPartitions } from '../store/queries/event-partitions.ts'
 import { type IntegrationRow, getIntegration } from '../store/queries/integrations.ts'
 import {
   LEASE_SECONDS,

@@ -11,6 +11,8 @@ export interface JobDeps {
   connectTarget(integrationId: string): Promise<Pick<PushDeps, 'destination' | 'target'>>
   /** Syncs and helping hands that this process is busy with. */
   busy: { count: number }
+  /** Whole months of events that are kept beside the one that goes on. */
+  eventMonthsKept: number
 }
 
 /**

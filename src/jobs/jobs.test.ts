@@ -210,5 +210,6 @@ function jobDeps(api: TestApi, worker: string, batchesMax = 2): JobDeps {
     },
     connectTarget: (id) => api.outside.connectTarget(id),
     busy: { count: 0 },
+    eventMonthsKept: 25,
   }
 }

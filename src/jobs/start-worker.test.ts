@@ -21,6 +21,7 @@ test('a job that ends while its worker is stopped is written down before the poo
     engine: { pool, clock: systemClock, log: SILENT, worker: 'one', batchesMax: 1, connectSource: none },
     connectTarget: none,
     busy: { count: 0 },
+    eventMonthsKept: 25,
   }
   const closing = new AbortController()
   const worker = await startWorker({ deps, signal: closing.signal, withCron: false })

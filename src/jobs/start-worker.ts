@@ -4,6 +4,7 @@ import { systemClock } from '../lib/clock.ts'
 import { enqueue, type Job, type JobDeps } from './job.ts'
 import { autoSyncJob } from './auto-sync.ts'
 import { collectEvidenceJob } from './collect-evidence.ts'
+import { keepHistoryJob } from './keep-history.ts'
 import { planTicketsJob } from './plan-tickets.ts'
 import { pushTicketsJob } from './push-tickets.ts'
 import { resumeRunsJob } from './resume-runs.ts'
@@ -92,15 +93,14 @@ async function openAgain(options: StartWorkerOptions, signal: AbortSignal): Prom
 
 async function openQueue({ deps, signal, withCron }: StartWorkerOptions): Promise<Runner> {
   const { pool } = deps.engine
-  if (withCron) await enqueue(pool, resumeRunsJob, {})
+  if (withCron) {
+    await enqueue(pool, resumeRunsJob, {})
+    await enqueue(pool, keepHistoryJob, {})
+  }
   return run({
     pgPool: pool,
     taskList: taskList(deps, signal),
-    parsedCronItems: parseCronItems(
-      withCron
-        ? [everyMinute(resumeRunsJob.name), everyMinute(autoSyncJob.name), everyDay(collectEvidenceJob.name)]
-        : [],
-    ),
+    parsedCronItems: parseCronItems(withCron ? SCHEDULE : []),
     noHandleSignals: true,
     logger: toLogger(deps),
     preset: {
@@ -126,6 +126,7 @@ function taskList(deps: JobDeps, signal: AbortSignal): TaskList {
     toTask(resumeRunsJob, deps, signal),
     toTask(autoSyncJob, deps, signal),
     toTask(collectEvidenceJob, deps, signal),
+    toTask(keepHistoryJob, deps, signal),
   ])
 }
 
@@ -153,14 +154,22 @@ async function runLogged<Payload>(
   }
 }
 
-function everyMinute(task: string): CronItem {
-  return { task, match: '* * * * *', options: { maxAttempts: 1, backfillPeriod: 0, jobKey: task } }
+function byTheClock(task: string, match: string): CronItem {
+  return { task, match, options: { maxAttempts: 1, backfillPeriod: 0, jobKey: task } }
 }
 
 /** At a quiet hour (UTC); if nothing ran then, at the next start. */
 function everyDay(task: string): CronItem {
   return { task, match: '17 3 * * *', options: { maxAttempts: 3, backfillPeriod: DAY_MS, jobKey: task } }
 }
+
+const SCHEDULE: CronItem[] = [
+  byTheClock(resumeRunsJob.name, '* * * * *'),
+  byTheClock(autoSyncJob.name, '* * * * *'),
+  // A day is closed a little after its end.
+  byTheClock(keepHistoryJob.name, '20 * * * *'),
+  everyDay(collectEvidenceJob.name),
+]
 
 /** What the queue says of itself is of interest only to somebody who looks for a fault. */
 function toLogger(deps: JobDeps): Logger {

@@ -25,7 +25,12 @@ const ESTATE: EstateOptions = {
 
 function jobDeps(hub: TicketHub): JobDeps {
   const { destination, target } = hub.push
-  return { engine: hub.deps, connectTarget: async () => ({ destination, target }), busy: { count: 0 } }
+  return {
+    engine: hub.deps,
+    connectTarget: async () => ({ destination, target }),
+    busy: { count: 0 },
+    eventMonthsKept: 25,
+  }
 }
 
 async function waitingJobs(hub: TicketHub): Promise<string[]> {

@@ -42,6 +42,51 @@ create table batch (
 CREATE INDEX batch_by_run ON batch USING btree (run_id, id);
 CREATE INDEX batch_queue ON batch USING btree (integration_id, not_before, id) WHERE state = ANY (ARRAY['waiting'::text, 'claimed'::text]);
 
+create table closed_day (
+  day date not null,
+  closed_at timestamp with time zone not null,
+  constraint closed_day_pkey PRIMARY KEY (day)
+);
+
+create table daily_count (
+  day date not null,
+  integration_id bigint not null,
+  kind text not null,
+  severity smallint not null,
+  type text not null,
+  state text not null,
+  findings bigint not null,
+  constraint daily_count_pkey PRIMARY KEY (day, integration_id, kind, severity, type, state)
+);
+
+create table daily_flow (
+  day date not null,
+  integration_id bigint not null,
+  kind text not null,
+  severity smallint not null,
+  type text not null,
+  old_state text not null,
+  new_state text not null,
+  findings bigint not null,
+  constraint daily_flow_pkey PRIMARY KEY (day, integration_id, kind, severity, type, old_state, new_state)
+);
+
+create table episode (
+  place_id bigint not null,
+  finding_id bigint not null,
+  number integer not null,
+  kind text not null,
+  integration_id bigint not null,
+  opened_at timestamp with time zone,
+  fixed_at timestamp with time zone,
+  fix_seen boolean not null,
+  severity smallint,
+  type text,
+  ended_seen_at timestamp with time zone not null,
+  ended_run_id bigint,
+  constraint episode_pkey PRIMARY KEY (place_id, finding_id, number)
+);
+
 create table event (
   id bigint generated always as identity not null,
   seen_at timestamp with time zone not null,
@@ -62,6 +107,13 @@ CREATE INDEX event_by_finding ON event USING btree (place_id, finding_id, seen_a
 CREATE INDEX event_by_run ON event USING btree (run_id);
 
 create table event_default partition of event DEFAULT;
+
+create table event_floor (
+  is_only boolean default true not null,
+  kept_from timestamp with time zone not null,
+  constraint event_floor_pkey PRIMARY KEY (is_only),
+  constraint event_floor_is_only_check CHECK (is_only)
+);
 
 create table evidence (
   hash uuid not null,

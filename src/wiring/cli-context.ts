@@ -119,8 +119,10 @@ function asConfig(config: CliConfig): Config {
 
 function toOptions(given: CliConfig): HubOptions {
   const config = asConfig(given)
-  const { home, databaseUrl, keyFile, host, allowedHosts, allowedCidrs, caPem, proxyUrl, batchesMax } = config
-  return { home, databaseUrl, keyFile, host, allowedHosts, allowedCidrs, caPem, proxyUrl, batchesMax }
+  const { home, databaseUrl, keyFile, host, allowedHosts, allowedCidrs, caPem, proxyUrl } = config
+  const { batchesMax, eventMonthsKept } = config
+  const paths = { home, databaseUrl, keyFile }
+  return { ...paths, host, allowedHosts, allowedCidrs, caPem, proxyUrl, batchesMax, eventMonthsKept }
 }
 
 /** Commands take any free port, and are quiet unless asked. */

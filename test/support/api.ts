@@ -57,7 +57,12 @@ export async function withApi(
     batchesMax: 2,
     connectSource: (integration, onWait) => outside.connectSource(integration, onWait),
   }
-  const jobs: JobDeps = { engine, connectTarget: (id) => outside.connectTarget(id), busy: { count: 0 } }
+  const jobs: JobDeps = {
+    engine,
+    connectTarget: (id) => outside.connectTarget(id),
+    busy: { count: 0 },
+    eventMonthsKept: 25,
+  }
   const closing = new AbortController()
   const deps: ApiDeps = {
     pool,

@@ -1,7 +1,10 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
-import { FINDING_STATES } from '../../model/finding.ts'
+import { type ToldHistory, tellEpisodes } from '../../engine/history/episodes.ts'
+import { FINDING_STATES, type FindingState } from '../../model/finding.ts'
+import { listKeptEpisodes } from '../../store/queries/episodes.ts'
 import {
   COUNT_EXACT_MAX,
+  type EventRow,
   type FindingDetail,
   type FindingRow,
   countFindings,
@@ -16,6 +19,7 @@ import { Finding, FindingReport } from '../resources.ts'
 import { PROBLEMS, json, newRoutes, notFound, toInstant } from './shared.ts'
 
 const EVENTS_SHOWN_MAX = 200
+const EPISODES_SHOWN_MAX = 100
 
 /** A finding is found by its place and its number in one step, so both are its id. */
 const FindingId = z
@@ -70,7 +74,7 @@ const getRoute = createRoute({
   responses: { 200: json(FindingReport, 'The finding.'), ...PROBLEMS },
 })
 
-export function findingRoutes({ pool }: ApiDeps): OpenAPIHono {
+export function findingRoutes({ pool, clock }: ApiDeps): OpenAPIHono {
   const app = newRoutes()
   app.openapi(listRoute, async (context) => {
     const { limit, after, severity, ...rest } = context.req.valid('query')
@@ -90,7 +94,10 @@ export function findingRoutes({ pool }: ApiDeps): OpenAPIHono {
     if (row === null) throw notFound(`finding ${id}`)
     const events = await listEventsOf(pool, key, EVENTS_SHOWN_MAX)
     const tickets = await listTicketsOf(pool, key)
-    return context.json({ ...toDetail(row), events: events.map(toEvent), tickets }, 200)
+    const kept = await listKeptEpisodes(pool, key, EPISODES_SHOWN_MAX)
+    const life = { ...row, state: row.state as FindingState }
+    const history = toHistory(tellEpisodes(life, kept, clock.nowMs()), events)
+    return context.json({ ...toDetail(row), ...history, events: events.map(toEvent), tickets }, 200)
   })
   return app
 }
@@ -132,7 +139,29 @@ function toFinding(row: FindingRow): Finding {
   }
 }
 
-function toDetail(row: FindingDetail): Omit<FindingReport, 'events' | 'tickets'> {
+type ReportedHistory = Pick<FindingReport, 'episodes' | 'unseenEpisodes' | 'omittedEpisodes' | 'flapping'>
+
+/** Which run saw the end of an episode is told by its event, as long as that is kept. */
+function toHistory(told: ToldHistory, events: readonly EventRow[]): ReportedHistory {
+  const episodes = told.episodes.map(({ startAt, openedAt, fixedAt, durationMs, ...rest }) => {
+    const isEnd = ({ newState, happenedAt }: EventRow) =>
+      newState === 'fixed' && happenedAt?.getTime() === fixedAt?.getTime()
+    const event = rest.end === null || fixedAt === null ? undefined : events.find(isEnd)
+    return {
+      ...rest,
+      startAt: toInstant(startAt),
+      openedAt: toInstant(openedAt),
+      fixedAt: toInstant(fixedAt),
+      durationSeconds: durationMs === null ? null : Math.round(durationMs / 1000),
+      endRunId: event?.runId ?? null,
+      endSeenAt: toInstant(event?.seenAt ?? null),
+    }
+  })
+  const { unseenEpisodes, omittedEpisodes, flapping } = told
+  return { episodes, unseenEpisodes, omittedEpisodes, flapping }
+}
+
+function toDetail(row: FindingDetail): Omit<FindingReport, 'events' | 'tickets' | keyof ReportedHistory> {
   const { sourceKey, ignored, disabled, service, timesFound, firstRunId, changedRunId, lastRunId, evidence } =
     row
   return {
@@ -146,6 +175,7 @@ function toDetail(row: FindingDetail): Omit<FindingReport, 'events' | 'tickets'>
     changedRunId,
     lastRunId,
     evidence,
+    sourceFirstFoundAt: toInstant(row.sourceFirstFoundAt),
     missingSince: toInstant(row.missingSince),
     lastTestAt: toInstant(row.lastTestAt),
     notTestedSince: toInstant(row.notTestedSince),

@@ -2,7 +2,16 @@ import { type Command, Option } from 'commander'
 import type { Finding, FindingReport } from '../../api/resources.ts'
 import { FINDING_STATES } from '../../model/finding.ts'
 import type { CliRun } from '../context.ts'
-import { type Column, formatFields, formatInstant, formatTable, formatText, printJson } from '../output.ts'
+import {
+  type Column,
+  formatCount,
+  formatDuration,
+  formatFields,
+  formatInstant,
+  formatTable,
+  formatText,
+  printJson,
+} from '../output.ts'
 import { type ListOptions, type Page, addListOptions, listQuery, noteMore } from '../paging.ts'
 import { optionsOf, withSession } from '../session.ts'
 
@@ -36,7 +45,7 @@ export function addFindingCommands(program: Command, run: CliRun): void {
     .action((_options, command: Command) => list(run, command))
   group
     .command('show <id>')
-    .description('a finding with its history, its evidence and its tickets')
+    .description('a finding with its episodes, its history, its evidence and its tickets')
     .action((id: string, _options, command: Command) => show(run, command, id))
 }
 
@@ -79,7 +88,11 @@ function formatFinding(finding: FindingReport): string {
     ['state', finding.state],
     ['Qualys says', finding.sourceStatus],
     ['first found', formatInstant(finding.firstFoundAt)],
-    ['open since', formatInstant(finding.openedAt)],
+    [
+      'Qualys found',
+      finding.sourceFirstFoundAt === finding.firstFoundAt ? null : formatInstant(finding.sourceFirstFoundAt),
+    ],
+    ['opened', formatInstant(finding.openedAt)],
     ['fixed', formatInstant(finding.fixedAt)],
     ['last found', formatInstant(finding.lastFoundAt)],
     ['last test', lastTestOf(finding)],
@@ -94,7 +107,7 @@ function formatFinding(finding: FindingReport): string {
   const history = finding.events.map(
     (event) => `  ${formatInstant(event.seenAt)}  ${event.oldState} → ${event.newState}  ${event.reason}\n`,
   )
-  const parts = [fields]
+  const parts = [fields, formatEpisodes(finding)]
   if (history.length > 0) parts.push(`\nHistory, newest first\n${history.join('')}`)
   if (finding.evidence !== null) parts.push(`\nResults\n${formatText(finding.evidence)}\n`)
   return parts.join('')
@@ -104,6 +117,35 @@ function formatFinding(finding: FindingReport): string {
 function lastTestOf({ lastTestAt, notTestedSince }: FindingReport): string {
   const since = notTestedSince === null ? '' : ', not tested since, though its host was scanned'
   return `${formatInstant(lastTestAt)}${since}`
+}
+
+function formatEpisodes(finding: FindingReport): string {
+  const { episodes, unseenEpisodes, omittedEpisodes, flapping } = finding
+  const lines = episodes.map((episode) => {
+    const { number, startAt, durationSeconds, isClamped } = episode
+    const duration = isClamped ? 'ended before it began' : formatDuration(durationSeconds)
+    return `  ${number}  ${formatInstant(startAt) || 'not known'} → ${endOf(episode, finding)}${duration && `  ${duration}`}\n`
+  })
+  const notes = [
+    omittedEpisodes > 0 ? `${formatCount(omittedEpisodes, 'older episode')} not shown.` : '',
+    unseenEpisodes > 0
+      ? `Qualys counts ${formatCount(unseenEpisodes, 'more episode')} that Patchbay never saw.`
+      : '',
+    flapping > 0 ? `It flaps: it came back ${flapping} times within 30 days.` : '',
+  ]
+  const shown = notes.filter((note) => note !== '').map((note) => `  ${note}\n`)
+  return `\nEpisodes, oldest first\n${lines.join('')}${shown.join('')}`
+}
+
+function endOf(episode: FindingReport['episodes'][number], finding: FindingReport): string {
+  const { end, fixedAt, endRunId } = episode
+  if (end === null) return finding.state === 'open' ? 'open' : `not fixed, ${finding.state}`
+  const when = formatInstant(fixedAt) || 'not known when'
+  const who =
+    end === 'fixed_unseen'
+      ? 'Qualys fixed it and found it again between two pulls'
+      : 'Qualys reported it fixed'
+  return `${when}  ${who}${endRunId === null ? '' : `, run ${endRunId}`}`
 }
 
 function portOf({ port, protocol, ssl }: Finding): string | null {

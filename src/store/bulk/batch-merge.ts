@@ -10,6 +10,7 @@ import {
   STAGING_VOLATILE_COLUMNS,
   type StagingTarget,
 } from './finding-rows.ts'
+import { keepEndedEpisodes } from './keep-episodes.ts'
 
 export interface StagedChunks {
   rows: Buffer | null
@@ -46,7 +47,7 @@ export interface MergeTarget extends StagingTarget {
 
 /**
  * Brings what an attempt staged into the tables. Runs inside the batch's one merge transaction, after its fence. Events
- * come first, because they compare with the state before. Evidence goes in ordered by its hash, so that two batches
+ * and ended episodes come first, because they compare with the state before. Evidence goes in ordered by its hash, so that two batches
  * with the same texts wait for each other instead of dead-locking.
  */
 export async function mergeStaged(tx: Tx, target: MergeTarget): Promise<void> {
@@ -84,6 +85,7 @@ export async function mergeStaged(tx: Tx, target: MergeTarget): Promise<void> {
       order by s.place_id, s.id, step.step`,
     [...key, target.kind, target.integrationId, target.seenAt, target.runId],
   )
+  await keepEndedEpisodes(tx, target)
   await tx.query(
     `update finding f
         set (${UPDATED_COLUMNS.join(', ')}, changed_run_id) = row (${UPDATED_COLUMNS.map(updatedValue).join(', ')}, $4::bigint)

@@ -112,6 +112,7 @@ export async function countFindings(db: Db, filter: FindingFilter): Promise<numb
 
 export interface FindingDetail extends FindingRow {
   sourceKey: string | null
+  sourceFirstFoundAt: Date | null
   ignored: boolean | null
   disabled: boolean | null
   missingSince: Date | null
@@ -132,7 +133,7 @@ export async function getFinding(
   key: { placeId: string; id: string },
 ): Promise<FindingDetail | null> {
   const result = await db.query<FindingDetail>(
-    `select ${COLUMNS}, f.source_key as "sourceKey", f.ignored, f.disabled, f.missing_since as "missingSince", f.service,
+    `select ${COLUMNS}, f.source_key as "sourceKey", f.first_found_at as "sourceFirstFoundAt", f.ignored, f.disabled, f.missing_since as "missingSince", f.service,
             e.body as evidence, f.first_run_id as "firstRunId", f.changed_run_id as "changedRunId",
             o.run_id as "lastRunId", o.last_test_at as "lastTestAt",
             case when f.state = 'open' and o.last_test_at < h.last_vm_scanned_at - interval '${TEST_LAG}'
