@@ -71,6 +71,12 @@ const TABLES: Readonly<Record<string, string>> = {
       join finding f on f.kind = e.kind and f.place_id = e.place_id and f.id = e.finding_id
       join host h on h.id = e.place_id
      group by h.host_id, f.identity`,
+  episode: `
+    select concat_ws(' | ', h.host_id, f.identity, jsonb_build_array(e.number, e.opened_at, e.fixed_at, e.fix_seen,
+             e.severity, e.type, e.ended_seen_at::date)) as line
+      from episode e
+      join finding f on f.kind = e.kind and f.place_id = e.place_id and f.id = e.finding_id
+      join host h on h.id = e.place_id`,
   gap: `select concat_ws(' | ', kind, key, reason) as line from gap where settled_at is null`,
   module_state: `
     select concat_ws(' | ', module, watermark, last_full_at::date, cursor - 'batchHosts' - 'lastInformationAt') as line
