@@ -25,6 +25,7 @@ function collect(hub: TestHub): Promise<void> {
     engine: hub.deps,
     connectTarget: () => Promise.reject(new Error('No ticket system is needed.')),
     busy: { count: 0 },
+    eventMonthsKept: 25,
   }
   return collectEvidenceJob.run(deps, {}, signal)
 }

@@ -136,6 +136,7 @@ test('T23, T29: a finding is shown with its episodes, its clock and that it flap
     lastFoundAt: null,
     lastTestAt: null,
     missingSince: null,
+    notTestedSince: null,
     firstFoundAt: '2026-01-01T00:00:00Z',
     sourceFirstFoundAt: '2026-02-01T00:00:00Z',
     episodes: [

@@ -13,7 +13,7 @@ import { inTransaction } from '../../store/transaction.ts'
 import { countDays } from './count-days.ts'
 
 /** What began on a day may be committed a little after it. */
-export const CLOSE_GRACE_MS = 15 * 60_000
+const CLOSE_GRACE_MS = 15 * 60_000
 const DAY_MS = 24 * 60 * 60_000
 /** Closed in one go; what is more comes the next time. */
 const DAYS_PER_PASS_MAX = 400

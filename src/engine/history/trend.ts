@@ -22,7 +22,7 @@ import { countDaysLive } from './close-days.ts'
 
 export const TREND_DAYS_MAX = 1_100
 /** In another zone than UTC every day is worked out from its events. */
-export const ZONED_DAYS_MAX = 400
+const ZONED_DAYS_MAX = 400
 
 export interface TrendRequest extends TrendFilter {
   now: Date
