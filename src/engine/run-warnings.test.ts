@@ -84,7 +84,7 @@ test('an estate whose findings all go stale at once is warned of, although every
     const before = await rememberStore(hub)
     const run = await hub.sync('full')
     expect(run.warnings).toEqual([
-      expect.stringMatching(/^That much at once \(100 % of what was asked for\)/),
+      expect.stringMatching(/^100 % of what was asked for went stale at once/),
     ])
     expect(run.message).toBe(
       `Every host was asked; 12 open findings were left out twice and are stale now. ${run.warnings[0]}`,

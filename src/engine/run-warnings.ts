@@ -39,7 +39,7 @@ function warnOfStale({ staleRecords, receivedRecords }: RunFacts): string | null
   const expected = staleRecords + receivedRecords
   if (staleRecords < STALE_RECORDS_MIN || staleRecords <= expected * STALE_SHARE_MAX) return null
   const percent = Math.round((staleRecords / expected) * 100)
-  return `That much at once (${percent} % of what was asked for) is not everyday life: check what the Qualys user may still see, and its VM module.`
+  return `${percent} % of what was asked for went stale at once, which is not everyday life: check what the Qualys user may still see, and its VM module.`
 }
 
 function warnOfOldScans({ newestScanMs, nowMs, oldScanHosts, scannedHosts }: RunFacts): string | null {
