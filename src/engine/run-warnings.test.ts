@@ -83,9 +83,7 @@ test('an estate whose findings all go stale at once is warned of, although every
     hub.fake.faults.add({ match: { ...DETECTIONS, times: Infinity }, kind: 'drop-hosts', ids: ['7'] })
     const before = await rememberStore(hub)
     const run = await hub.sync('full')
-    expect(run.warnings).toEqual([
-      expect.stringMatching(/^100 % of what was asked for went stale at once/),
-    ])
+    expect(run.warnings).toEqual([expect.stringMatching(/^100 % of what was asked for went stale at once/)])
     expect(run.message).toBe(
       `Every host was asked; 12 open findings were left out twice and are stale now. ${run.warnings[0]}`,
     )
