@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { readFile, readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { Command } from 'commander'
@@ -25,10 +26,24 @@ export async function generateAll(pool: pg.Pool): Promise<Map<string, string>> {
     ['src/store/schema.sql', await dumpSchema(pool)],
     ['docs/config.md', configPage()],
     ['docs/cli.md', cliPage()],
+    ['test/upgrade/landed.txt', await landedMigrations()],
     ['docs/openapi.json', `${JSON.stringify(apiDescription(), null, 2)}\n`],
   ])
   for (const module of await findModules()) files.set(`docs/modules/${module.id}.md`, modulePage(module))
   return files
+}
+
+/** Checksums of the migrations. Only new ones are added: one that is on record stays as it is, or a test fails. */
+async function landedMigrations(): Promise<string> {
+  const record = await readFile(join(ROOT, 'test/upgrade/landed.txt'), 'utf8').catch(() => '')
+  const lines = record.split('\n').filter(Boolean)
+  const folder = join(ROOT, 'src/store/migrations')
+  for (const name of (await readdir(folder)).toSorted()) {
+    if (lines.some((line) => line.endsWith(`  ${name}`))) continue
+    const sql = (await readFile(join(folder, name), 'utf8')).replaceAll('\r\n', '\n')
+    lines.push(`${createHash('sha256').update(sql).digest('hex')}  ${name}`)
+  }
+  return lines.map((line) => `${line}\n`).join('')
 }
 
 function configPage(): string {

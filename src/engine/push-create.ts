@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { isHubError } from '../model/errors.ts'
 import { type FoundTicket, UNKNOWN_OUTCOME } from '../model/ticket-destination.ts'
 import { holdsOp } from '../store/queries/outbox.ts'
+import { getRestoredAt } from '../store/queries/restoration.ts'
 import { changeTicket } from '../store/queries/tickets.ts'
 import { inTransaction } from '../store/transaction.ts'
 import type { Sending, Sent } from './push-types.ts'
@@ -19,19 +20,29 @@ const SEARCH_AGAIN_MS = 15_000
 export async function createTicket(sending: Sending): Promise<Sent> {
   const { ticket, deps } = sending
   if (ticket.issueId !== null) return { outcome: 'done', count: 'adopted', ticket: { state: 'open' } }
-  const isUnknown = ticket.state === 'unknown' || ticket.state === 'creating'
-  if (!isUnknown) return attempt(sending)
+  const unknownSince = await unknownSinceOf(sending)
+  if (unknownSince === null) return attempt(sending)
 
   const found = await find(sending)
   if (found !== null) return adopt(found)
-  const unknownSinceMs = ticket.unknownSince?.getTime() ?? deps.clock.nowMs()
+  const unknownSinceMs = unknownSince.getTime()
   if (deps.clock.nowMs() - unknownSinceMs >= SETTLE_MS) return attempt(sending)
   return {
     outcome: 'later',
     notBefore: new Date(Math.min(deps.clock.nowMs() + SEARCH_AGAIN_MS, unknownSinceMs + SETTLE_MS)),
     reason: 'It is not known whether the ticket was made; the search is given time to find it.',
-    ticket: { state: 'unknown', unknownSince: new Date(unknownSinceMs) },
+    ticket: { state: 'unknown', unknownSince },
   }
+}
+
+/**
+ * Since when the ticket may be there without our knowing; null when it cannot be. A database that was restored from a
+ * backup knows nothing of what was made between the two, so there every new ticket is searched for.
+ */
+async function unknownSinceOf({ deps, ticket }: Sending): Promise<Date | null> {
+  if (ticket.state === 'unknown' || ticket.state === 'creating')
+    return ticket.unknownSince ?? new Date(deps.clock.nowMs())
+  return getRestoredAt(deps.pool)
 }
 
 async function attempt({ deps, item, ticket, signal }: Sending): Promise<Sent> {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import type pg from 'pg'
 import { HubError } from '../model/errors.ts'
 import { isConnectionLost } from './connection-failure.ts'
-import type { Db } from './db.ts'
+import type { Db, Tx } from './db.ts'
 import { inTransaction } from './transaction.ts'
 
 const FOLDER = fileURLToPath(new URL('./migrations', import.meta.url))
@@ -56,7 +56,7 @@ export async function migrate(pool: pg.Pool, options: MigrateOptions = {}): Prom
   const done: string[] = []
   // Each round applies one file or none; the list is read anew under the lock, since another starter may be at it.
   while (done.length <= migrations.length) {
-    const applied = await inTransaction(pool, (db) => applyNext(db, migrations))
+    const applied = await inTransaction(pool, (tx) => applyLocked(tx, migrations))
     if (applied === undefined) break
     done.push(applied)
   }
@@ -72,10 +72,64 @@ export async function migrationStatus(db: Db, options: MigrateOptions = {}): Pro
   return compare(migrations, rows[0]?.exists === true ? await listApplied(db) : [])
 }
 
+/** A migration as a database or a backup names it. */
+export type MigrationMark = Pick<Migration, 'number' | 'name' | 'checksum'>
+
+/**
+ * As `migrate`, all in the transaction of the caller, who has called `lockMigrations`: as far as the last of `upTo`,
+ * which this program has to know by their contents, or to the end.
+ *
+ * @throws HubError `config` when this program lacks one of them, or has another one in its place.
+ */
+export async function migrateWithin(
+  tx: Tx,
+  options: MigrateOptions & { upTo?: readonly MigrationMark[] } = {},
+): Promise<string[]> {
+  const all = await readMigrations(options.folder ?? FOLDER)
+  const migrations = options.upTo === undefined ? all : selectSame(all, options.upTo)
+  const done: string[] = []
+  while (done.length <= migrations.length) {
+    const applied = await applyNext(tx, migrations)
+    if (applied === undefined) break
+    done.push(applied)
+  }
+  return done
+}
+
+function selectSame(all: Migration[], wanted: readonly MigrationMark[]): Migration[] {
+  wanted.forEach((mark, index) => {
+    const own = all[index]
+    if (own === undefined)
+      throw new HubError('config', `The backup has the schema of a newer Patchbay (${nameOf(mark)}).`, {
+        code: 'database_too_new',
+        hint: 'Restore it with the Patchbay that made it, or a newer one.',
+      })
+    if (own.number !== mark.number || own.checksum !== mark.checksum)
+      throw new HubError(
+        'config',
+        `The migration ${nameOf(own)} is not the one that the backup was made with.`,
+        {
+          code: 'migration_differs',
+          hint: 'Restore it with a released Patchbay, the one that made it or a newer one.',
+        },
+      )
+  })
+  return all.slice(0, wanted.length)
+}
+
+/** One migrates at a time; held until the transaction ends. */
+export async function lockMigrations(tx: Tx): Promise<void> {
+  await tx.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
+  await tx.query('SET LOCAL statement_timeout = 0')
+  await tx.query('SELECT pg_advisory_xact_lock($1)', [LOCK_KEY])
+}
+
+async function applyLocked(tx: Tx, migrations: Migration[]): Promise<string | undefined> {
+  await lockMigrations(tx)
+  return applyNext(tx, migrations)
+}
+
 async function applyNext(db: Db, migrations: Migration[]): Promise<string | undefined> {
-  await db.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
-  await db.query('SET LOCAL statement_timeout = 0')
-  await db.query('SELECT pg_advisory_xact_lock($1)', [LOCK_KEY])
   await db.query(`CREATE TABLE IF NOT EXISTS migration (
     number integer PRIMARY KEY,
     name text NOT NULL,

@@ -439,6 +439,13 @@ create table quota_call (
 );
 CREATE INDEX quota_call_window ON quota_call USING btree (subscription, endpoint, called_at);
 
+create table restoration (
+  id bigint generated always as identity not null,
+  taken_at timestamp with time zone not null,
+  restored_at timestamp with time zone not null,
+  constraint restoration_pkey PRIMARY KEY (id)
+);
+
 create table run (
   id bigint generated always as identity not null,
   integration_id bigint not null,

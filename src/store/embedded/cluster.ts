@@ -114,7 +114,7 @@ async function checkMajorVersion({ folder, binaries }: ClusterContext): Promise<
     'config',
     `${folder.cluster} was made by PostgreSQL ${made}; this Patchbay brings ${major}.`,
     {
-      hint: `Run the Patchbay that made it, or load a dump of it into a PostgreSQL of your own and set DATABASE_URL.`,
+      hint: `Take a backup with the Patchbay that made it (patchbay backup), move the folder ${folder.cluster} away, and load it with this one (patchbay restore).`,
     },
   )
 }

@@ -4,15 +4,14 @@ import { type Clock, systemClock } from '../../lib/clock.ts'
 import { HubError } from '../../model/errors.ts'
 import { chooseAccount } from './account.ts'
 import { usableBinaries } from './binaries.ts'
-import { type ClusterContext, DATABASE_USER, ensureCluster, SOCKET_PORT } from './cluster.ts'
+import { DATABASE_NAME, type EmbeddedClientConfig, clientConfigOf } from './client-config.ts'
+import { type ClusterContext, ensureCluster } from './cluster.ts'
 import { type DataFolder, listInitdbFolders, openDataFolder } from './data-folder.ts'
 import { embeddedFailure } from './failure.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 import { launch, type Postmaster, waitUntilReady, withClient } from './launch.ts'
 import { removeLeftovers, stopServer } from './running-server.ts'
 import { reachableSocketFolder } from './socket-folder.ts'
-
-const DATABASE_NAME = 'patchbay'
 
 export interface EmbeddedServerOptions {
   /** `PATCHBAY_HOME`. Made if it does not exist. */
@@ -25,20 +24,6 @@ export interface EmbeddedServerOptions {
   unsafeNoFsync?: boolean
   /** Where the PostgreSQL programs are, and where copies of them go; for tests. */
   binaries?: { source?: string; sharedFolders?: string[] }
-}
-
-/** With every setting that the driver would take from the environment (`PG*`) where it is told none, or an empty one. */
-export interface EmbeddedClientConfig {
-  host: string
-  port: number
-  user: string
-  password: string
-  database: string
-  ssl: false
-  sslnegotiation: 'postgres'
-  options: string
-  client_encoding: string
-  replication: string
 }
 
 export interface EmbeddedServer {
@@ -101,18 +86,7 @@ async function startLocked(
   const password = await ensureCluster(context)
   options.signal?.throwIfAborted()
   const socket = await reachableSocketFolder(folder.cluster)
-  const clientConfig: EmbeddedClientConfig = {
-    host: socket.path,
-    port: SOCKET_PORT,
-    user: DATABASE_USER,
-    password,
-    database: DATABASE_NAME,
-    ssl: false,
-    sslnegotiation: 'postgres',
-    options: ' ',
-    client_encoding: 'UTF8',
-    replication: 'false',
-  }
+  const clientConfig = clientConfigOf(socket.path, password)
   let stopping: Promise<void> | undefined
   let postmaster: Postmaster | undefined
   const end = async () => {
