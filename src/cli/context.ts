@@ -12,6 +12,8 @@ export interface CliContext {
   findServer(home: string): Promise<{ url: string; token: string } | null>
   startHub(config: CliConfig, role: 'server' | 'command' | 'worker', signal: AbortSignal): Promise<CliHub>
   migrate(config: CliConfig, options: { isDryRun: boolean }): Promise<Migrations>
+  backUp(config: CliConfig, order: BackupOrder): Promise<BackupReport>
+  restore(config: CliConfig, order: RestoreOrder): Promise<RestoreReport>
   diagnoseQualys(config: CliConfig, access: QualysAccount, signal: AbortSignal): Promise<readonly Check[]>
   readFile(path: string): Promise<string>
   /** Runs the demo as a program of its own; resolves with its exit code. */
@@ -55,6 +57,41 @@ export interface Migrations {
   applied: readonly string[]
   pending: readonly string[]
   newer: readonly string[]
+}
+
+export interface BackupOrder {
+  file: string
+  mayReplace: boolean
+  signal: AbortSignal
+  onProgress(progress: { table: string; tableNumber: number; tables: number; bytes: number }): void
+}
+
+export interface BackupReport {
+  file: string
+  bytes: number
+  takenAt: string
+  /** The last migration of the database. */
+  schema: string
+  database: string
+  rows: number
+  tables: readonly { name: string; rows: number }[]
+  /** Where the key lies that is not in the backup, and the ids of those that its secrets are sealed with. */
+  keyFile: string
+  keyIds: readonly string[]
+}
+
+export interface RestoreOrder {
+  file: string
+  withoutSecrets: boolean
+  signal: AbortSignal
+  /** Told before the rows are loaded which keys the key file lacks. */
+  onMissingKeys(keyIds: readonly string[], keyFile: string): void
+  onProgress(progress: { step: 'check' | 'load' | 'finish'; bytes: number; bytesInAll: number }): void
+}
+
+export interface RestoreReport extends Omit<BackupReport, 'bytes'> {
+  migrated: readonly string[]
+  missingKeyIds: readonly string[]
 }
 
 export interface QualysAccount {

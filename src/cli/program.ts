@@ -7,6 +7,7 @@ import { addFindingCommands } from './commands/finding.ts'
 import { addGapCommands } from './commands/gap.ts'
 import { addIntegrationCommands } from './commands/integration.ts'
 import { addReportCommands } from './commands/report.ts'
+import { addRescueCommands } from './commands/rescue.ts'
 import { addRuleCommands } from './commands/rule.ts'
 import { addRunCommands } from './commands/run.ts'
 import { addServerCommands } from './commands/server.ts'
@@ -69,6 +70,7 @@ export function createProgram(run: CliRun): Command {
       writeErr: (text) => void stderr.write(text),
     })
   addServerCommands(program, run)
+  addRescueCommands(program, run)
   addDemoCommand(program, run)
   addSyncCommand(program, run)
   addRunCommands(program, run)

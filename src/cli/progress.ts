@@ -2,61 +2,32 @@ import type { Ledger, RunProgress } from '../api/resources.ts'
 import type { Clock } from '../lib/clock.ts'
 import { singleLine } from '../model/blocks.ts'
 import type { Output } from './context.ts'
+import { StatusLine } from './status-line.ts'
 
-/** Off a terminal a line is written this often, when this much more is done, and when another step or wait begins. */
-const LINE_INTERVAL_MS = 30_000
-const LINE_PERCENT = 10
-const REDRAW_INTERVAL_MS = 100
-const COLUMNS_DEFAULT = 100
-
-/** Shows how a run goes: one line that is redrawn on a terminal, a line now and then elsewhere. */
+/** Shows how a run goes. */
 export class ProgressLine {
-  readonly #output: Output
+  readonly #line: StatusLine
   readonly #clock: Clock
   #startMs: number | null = null
   #startRecords = 0
-  #lastMs = Number.NEGATIVE_INFINITY
-  #lastPercent = 0
-  #lastText = ''
-  #lastStep = ''
-  #isDrawn = false
 
   constructor(output: Output, clock: Clock) {
-    this.#output = output
+    this.#line = new StatusLine(output, clock)
     this.#clock = clock
   }
 
   show(progress: RunProgress): void {
-    const nowMs = this.#clock.nowMs()
-    const text = progressText(progress, this.#rate(progress, nowMs))
-    if (this.#output.isTTY === true) return this.#redraw(text, nowMs)
-    const percent = percentOf(progress)
     const { state, phase, waitingUntil } = progress.run
-    const step = `${state} ${phase} ${waitingUntil ?? ''}`
-    const isDue =
-      step !== this.#lastStep ||
-      nowMs - this.#lastMs >= LINE_INTERVAL_MS ||
-      percent - this.#lastPercent >= LINE_PERCENT
-    if (!isDue || text === this.#lastText) return
-    this.#lastMs = nowMs
-    this.#lastPercent = percent
-    this.#lastStep = step
-    this.#lastText = text
-    this.#output.write(`${text}\n`)
+    this.#line.show({
+      text: progressText(progress, this.#rate(progress, this.#clock.nowMs())),
+      step: `${state} ${phase} ${waitingUntil ?? ''}`,
+      percent: percentOf(progress),
+    })
   }
 
   /** Leaves nothing of the redrawn line behind. */
   clear(): void {
-    if (this.#isDrawn) this.#output.write('\r\u001B[2K')
-    this.#isDrawn = false
-  }
-
-  #redraw(text: string, nowMs: number): void {
-    if (nowMs - this.#lastMs < REDRAW_INTERVAL_MS) return
-    this.#lastMs = nowMs
-    const columns = this.#output.columns ?? COLUMNS_DEFAULT
-    this.#output.write(`\r\u001B[2K${text.slice(0, columns - 1)}`)
-    this.#isDrawn = true
+    this.#line.clear()
   }
 
   #rate(progress: RunProgress, nowMs: number): number {

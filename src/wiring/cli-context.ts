@@ -14,6 +14,7 @@ import { openDatabase } from './database.ts'
 import { ensureHome, findServer } from './home.ts'
 import { KnownSecrets, createLog } from './log.ts'
 import { USER_AGENT } from './outside.ts'
+import { backUp, restore } from './rescue.ts'
 
 const DEMO = fileURLToPath(new URL('../../demo/main.ts', import.meta.url))
 const FILE_BYTES_MAX = 64 * 1024
@@ -37,6 +38,8 @@ export function cliContext(startHub: (options: HubOptions) => Promise<CliHub>): 
     startHub: (config, role, signal) =>
       startHub({ ...toOptions(config), role, signal, ...portOf(config, role) }),
     migrate: (config, options) => migrateDatabase(asConfig(config), options),
+    backUp: (config, order) => backUp(asConfig(config), order),
+    restore: (config, order) => restore(asConfig(config), order),
     diagnoseQualys: async (config, access, signal) => {
       const { allowedCidrs, caPem, proxyUrl } = asConfig(config)
       return diagnoseQualys({
