@@ -80,10 +80,7 @@ test(
     const { run, ledger } = await world.json<RunReport>(['sync', '--force', '--full'])
     expect(run).toMatchObject({ id: '3', state: 'COMPLETE' })
     expect(ledger.find(({ module }) => module === 'qualys.detections')).toMatchObject({ newRecords: 0 })
-    const findings = await world.json<Finding[]>(['finding', 'list'])
-    expect(findings.map(({ id }) => Number(id)).toSorted((a, b) => a - b)).toEqual([
-      10_000, 10_001, 10_002, 10_003, 10_004, 10_005,
-    ])
+    expect(await world.json<Finding[]>(['finding', 'list'])).toHaveLength(6)
   },
   PROCESSES_TIMEOUT_MS,
 )
