@@ -14,6 +14,7 @@ import { reportRoutes } from './routes/reports.ts'
 import { ruleRoutes } from './routes/rules.ts'
 import { runRoutes } from './routes/runs.ts'
 import { ticketRoutes } from './routes/tickets.ts'
+import { vulnerabilityRoutes } from './routes/vulnerabilities.ts'
 
 /** Nobody has more to say to this API than a configuration. */
 const BODY_BYTES_MAX = 1024 * 1024
@@ -57,6 +58,7 @@ export function createApp(deps: ApiDeps): OpenAPIHono {
     gapRoutes(deps),
     findingRoutes(deps),
     hostRoutes(deps),
+    vulnerabilityRoutes(deps),
     ticketRoutes(deps),
     ruleRoutes(deps),
     reportRoutes(deps),

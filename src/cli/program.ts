@@ -13,6 +13,7 @@ import { addRunCommands } from './commands/run.ts'
 import { addServerCommands } from './commands/server.ts'
 import { addSyncCommand } from './commands/sync.ts'
 import { addTicketCommands } from './commands/ticket.ts'
+import { addVulnCommands } from './commands/vuln.ts'
 import { type CliContext, type CliRun, Interrupted } from './context.ts'
 import { EXIT, exitCodeOf, exitCodesText } from './exit-codes.ts'
 
@@ -77,6 +78,7 @@ export function createProgram(run: CliRun): Command {
   addGapCommands(program, run)
   addFindingCommands(program, run)
   addReportCommands(program, run)
+  addVulnCommands(program, run)
   addTicketCommands(program, run)
   addRuleCommands(program, run)
   addIntegrationCommands(program, run)

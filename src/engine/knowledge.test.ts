@@ -61,6 +61,7 @@ test.each<[Partial<VulnerabilityRecord>, RegExp | null]>([
     lastModifiedMs: null,
     codeModifiedMs: null,
     patchPublishedMs: null,
+    customizedMs: null,
   })
   if (sentence === null) expect(said).toBeNull()
   else expect(said).toMatch(sentence)

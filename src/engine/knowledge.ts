@@ -45,10 +45,10 @@ const YEAR_9999_MS = Date.UTC(9999, 11, 31)
 export function unstorableVulnerability(record: VulnerabilityRecord): string | null {
   if (!isStorableId(record.qid))
     return `The QID "${record.qid.slice(0, 40)}" is not a number that can be kept.`
-  const { severity, publishedMs, lastModifiedMs, codeModifiedMs, patchPublishedMs } = record
+  const { severity, publishedMs, lastModifiedMs, codeModifiedMs, patchPublishedMs, customizedMs } = record
   if (severity !== null && !(Number.isInteger(severity) && severity >= 0 && severity <= INT2_MAX))
     return `SEVERITY_LEVEL is ${severity}, which is out of range.`
-  const instants = [publishedMs, lastModifiedMs, codeModifiedMs, patchPublishedMs]
+  const instants = [publishedMs, lastModifiedMs, codeModifiedMs, patchPublishedMs, customizedMs]
   const isDate = (ms: number | null) => ms === null || (ms > YEAR_1000_MS && ms < YEAR_9999_MS)
   return instants.every(isDate) ? null : 'A date of the record is out of range.'
 }

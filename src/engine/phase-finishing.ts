@@ -8,6 +8,7 @@ import { getScanAges } from '../store/queries/hosts.ts'
 import { fenceByEpoch } from '../store/queries/leases.ts'
 import { refreshStatistics } from '../store/queries/maintenance.ts'
 import { getModuleState, swapModuleState } from '../store/queries/module-state.ts'
+import { countTombstones } from '../store/queries/vulnerabilities.ts'
 import { type LedgerSums, type RunRow, changeRun, countOwedHosts, sumLedger } from '../store/queries/runs.ts'
 import { inTransaction } from '../store/transaction.ts'
 import { gapsOf } from './batch-failure.ts'
@@ -109,6 +110,7 @@ async function warn(tx: Tx, run: RunRow, facts: { sums: LedgerSums; now: Date })
   const scans = await getScanAges(tx, { integrationId: run.integrationId, oldBefore })
   return warningsOf({
     ...sums,
+    unknownQids: await countTombstones(tx, run.integrationId),
     scannedHosts: scans.scanned,
     oldScanHosts: scans.old,
     newestScanMs: scans.newestAt?.getTime() ?? null,

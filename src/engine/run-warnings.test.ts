@@ -13,6 +13,7 @@ const warnings = (facts: Partial<RunFacts>) =>
     receivedRecords: 10_000,
     collidedRecords: 0,
     staleRecords: 0,
+    unknownQids: 0,
     scannedHosts: 100,
     oldScanHosts: 0,
     newestScanMs: NOW_MS - DAY_MS,

@@ -14,6 +14,8 @@ export interface RunFacts {
   receivedRecords: number
   collidedRecords: number
   staleRecords: number
+  /** QIDs of open findings that the knowledge base was asked for in vain. */
+  unknownQids: number
   /** Listed hosts that have ever been scanned for vulnerabilities. */
   scannedHosts: number
   /** Those of them whose last scan is older than `OLD_SCAN_MS`. */
@@ -24,9 +26,12 @@ export interface RunFacts {
 
 /** What a person should look at although nothing is owed: each is a sentence with what it may mean. */
 export function warningsOf(facts: RunFacts): string[] {
-  return [warnOfCollisions(facts), warnOfStale(facts), warnOfOldScans(facts)].filter(
-    (warning) => warning !== null,
-  )
+  return [
+    warnOfCollisions(facts),
+    warnOfStale(facts),
+    warnOfUnknownQids(facts),
+    warnOfOldScans(facts),
+  ].filter((warning) => warning !== null)
 }
 
 function warnOfCollisions({ collidedRecords, receivedRecords }: RunFacts): string | null {
@@ -40,6 +45,13 @@ function warnOfStale({ staleRecords, receivedRecords }: RunFacts): string | null
   if (staleRecords < STALE_RECORDS_MIN || staleRecords <= expected * STALE_SHARE_MAX) return null
   const percent = Math.round((staleRecords / expected) * 100)
   return `${percent} % of what was asked for went stale at once, which is not everyday life: check what the Qualys user may still see, and its VM module.`
+}
+
+/** Retired, custom or not licensed: nothing that would come by asking, and so nothing that is owed. */
+function warnOfUnknownQids({ unknownQids }: RunFacts): string | null {
+  if (unknownQids === 0) return null
+  const qids = unknownQids === 1 ? '1 QID' : `${unknownQids} QIDs`
+  return `The knowledge base does not know ${qids} of open findings; see: patchbay vuln list --missing.`
 }
 
 function warnOfOldScans({ newestScanMs, nowMs, oldScanHosts, scannedHosts }: RunFacts): string | null {

@@ -22,6 +22,8 @@ export interface VmSource {
   /** When information gathered is asked for. */
   showIgs: 'never' | 'weekly' | 'always'
   showResults: boolean
+  /** What of the knowledge base is kept: what findings use, or all of it. */
+  knowledge: 'used' | 'all'
   /** How long until the next run by itself; null when there is none. */
   syncIntervalMs: number | null
   /** Ends its connections. */

@@ -34,6 +34,8 @@ export interface ClosedAnswer {
   bytes: number
   /** Characters that XML forbids and that were replaced by U+FFFD. */
   repairedChars: number
+  /** Everything up to this id has been told: a later read may go on `afterId`. */
+  upToId?: string
 }
 
 /** What to read: all, some ids, or what changed. A module refuses what it does not offer with a `config` error. */
@@ -41,6 +43,8 @@ export interface ReadRequest {
   /** Ascending ids; sent as ranges where they are contiguous. Never empty. */
   ids?: readonly string[]
   changedSinceMs?: number
+  /** Of everything only what comes after this id. */
+  afterId?: string
   /** Module-specific switches, e.g. `showIgs`, `showResults`. */
   options?: Readonly<Record<string, boolean>>
 }

@@ -116,6 +116,9 @@ export interface VulnerabilityRecord {
   lastModifiedMs: number | null
   codeModifiedMs: number | null
   patchPublishedMs: number | null
+  /** When a user of the subscription edited the entry last: then `severity` is the edited one, and Qualys' own is not told. */
+  customizedMs: number | null
+  customizedBy: string | null
   diagnosisHtml: string | null
   consequenceHtml: string | null
   solutionHtml: string | null

@@ -521,6 +521,7 @@ create table ticket (
   created_at timestamp with time zone not null,
   pushed_at timestamp with time zone,
   closed_at timestamp with time zone,
+  told_group_key text,
   constraint ticket_pkey PRIMARY KEY (id),
   constraint ticket_hash_label_key UNIQUE (hash_label),
   constraint ticket_rule_id_original_key_generation_key UNIQUE (rule_id, original_key, generation),
@@ -536,6 +537,7 @@ create table ticket_finding (
   finding_id bigint not null,
   told_state text not null,
   joined_at timestamp with time zone not null,
+  told_severity smallint,
   constraint ticket_finding_pkey PRIMARY KEY (ticket_id, place_id, finding_id),
   constraint ticket_finding_ticket_id_fkey FOREIGN KEY (ticket_id) REFERENCES ticket(id) ON DELETE CASCADE
 );
@@ -587,11 +589,18 @@ create table vulnerability (
   extra jsonb,
   content_hash text default ''::text not null,
   fetched_at timestamp with time zone not null,
+  vendor_severity smallint,
+  customized_at timestamp with time zone,
+  customized_by text,
+  missing_since timestamp with time zone,
+  missing_tries integer default 0 not null,
+  next_try_at timestamp with time zone,
   constraint vulnerability_pkey PRIMARY KEY (integration_id, qid),
   constraint vulnerability_integration_id_issue_key_key UNIQUE (integration_id, issue_key),
   constraint vulnerability_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE
 );
 CREATE INDEX vulnerability_by_patch ON vulnerability USING btree (integration_id, patch_key);
+CREATE INDEX vulnerability_missing ON vulnerability USING btree (integration_id, qid) WHERE missing_since IS NOT NULL;
 
 create table vulnerability_cve (
   integration_id bigint not null,
@@ -610,4 +619,25 @@ create table vulnerability_reference (
   url text,
   constraint vulnerability_reference_pkey PRIMARY KEY (integration_id, qid, reference),
   constraint vulnerability_reference_integration_id_qid_fkey FOREIGN KEY (integration_id, qid) REFERENCES vulnerability(integration_id, qid) ON DELETE CASCADE
+);
+
+create table vulnerability_version (
+  integration_id bigint not null,
+  qid bigint not null,
+  number integer not null,
+  seen_at timestamp with time zone not null,
+  run_id bigint,
+  modified_at timestamp with time zone,
+  changed text[] not null,
+  severity smallint,
+  is_customized boolean not null,
+  type text,
+  title text,
+  patchable boolean,
+  disabled boolean,
+  patch_key text not null,
+  vendor_references text[] not null,
+  cves text[] not null,
+  constraint vulnerability_version_pkey PRIMARY KEY (integration_id, qid, number),
+  constraint vulnerability_version_integration_id_qid_fkey FOREIGN KEY (integration_id, qid) REFERENCES vulnerability(integration_id, qid) ON DELETE CASCADE
 );

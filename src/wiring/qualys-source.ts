@@ -54,6 +54,7 @@ export function createQualysSource(options: QualysSourceOptions): VmSource {
     },
     showIgs: config.showIgs,
     showResults: config.showResults,
+    knowledge: config.knowledge,
     syncIntervalMs: config.autoSyncFrequency * DAY_MS,
     close: () => connection.close(),
   }

@@ -17,6 +17,7 @@ interface SetOptions extends GlobalOptions {
   frequency?: string
   quotaPercent?: string
   showIgs?: string
+  knowledge?: string
   apiUrl?: string
   email?: string
   apiTokenFile?: string
@@ -50,6 +51,7 @@ const QUALYS: SetType = {
     frequency: 'autoSyncFrequency',
     quotaPercent: 'quotaSharePercent',
     showIgs: 'showIgs',
+    knowledge: 'knowledge',
   },
 }
 
@@ -88,6 +90,12 @@ export function addSetCommand(group: Command, run: CliRun): void {
         'never',
         'weekly',
         'always',
+      ]),
+    )
+    .addOption(
+      new Option('--knowledge <what>', 'Qualys: of the knowledge base what findings use, or all').choices([
+        'used',
+        'all',
       ]),
     )
     .option('--email <address>', 'Jira: the account that the API token belongs to')

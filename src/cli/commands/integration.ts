@@ -59,6 +59,7 @@ interface QualysOptions extends GlobalOptions {
   frequency?: string
   quotaPercent?: string
   showIgs?: string
+  knowledge?: string
   test: boolean
 }
 
@@ -86,6 +87,12 @@ function addQualys(add: Command, run: CliRun): void {
         'always',
       ]),
     )
+    .addOption(
+      new Option('--knowledge <what>', 'of the knowledge base: what findings use, or all').choices([
+        'used',
+        'all',
+      ]),
+    )
     .option('--no-test', 'save it without trying it')
     .action((_options, command: Command) => {
       const options = optionsOf<QualysOptions>(command)
@@ -101,6 +108,7 @@ function addQualys(add: Command, run: CliRun): void {
           autoSyncFrequency: toNumber(options.frequency),
           quotaSharePercent: toNumber(options.quotaPercent),
           showIgs: options.showIgs,
+          knowledge: options.knowledge,
         },
       }))
     })

@@ -25,6 +25,9 @@ function facts(fields: Partial<GroupFacts>): GroupFacts {
     fixedHosts: 0,
     reopenedHosts: 0,
     unprovenHosts: 0,
+    openInRule: fields.open ?? 2,
+    severityChanges: [],
+    toldGroupKey: 'ref:KB1',
     ...fields,
   }
 }
@@ -63,6 +66,45 @@ test.each(cases)('a ticket where %s', (_name, given, action) => {
 test('a new ticket after the reopen window is linked to the one before', () => {
   const late = facts({ ...CLOSED, closedAt: new Date(NOW_MS - 31 * 86_400_000) })
   expect(decide(late, POLICY, NOW_MS)).toMatchObject({ action: 'create', linkToPrevious: true })
+})
+
+const WORSE = { qid: '900001', from: 5, to: 3, at: '2026-10-28T08:00:00+00:00', isCustomized: false }
+
+test.each<[string, Partial<GroupFacts>, string]>([
+  [
+    'a severity that changed',
+    { severityChanges: [WORSE] },
+    'QID 900001: severity 5 → 3 by the knowledge base of 2026-10-28.',
+  ],
+  [
+    'a severity that a user edited',
+    { severityChanges: [{ ...WORSE, isCustomized: true }], fixedHosts: 1 },
+    '1 host fixed. QID 900001: severity 5 → 3 by the knowledge base (edited by a user) of 2026-10-28.',
+  ],
+  [
+    'a severity below the bound of the rule',
+    { severityChanges: [{ ...WORSE, at: null }], openMatching: 0, openInRule: 0 },
+    'QID 900001: severity 5 → 3 by the knowledge base. Nothing of it is what its rule is about any more; it stays open until everything is fixed or a person closes it.',
+  ],
+  [
+    'seven severities that changed',
+    {
+      severityChanges: Array.from({ length: 7 }, (_, index) => ({
+        ...WORSE,
+        qid: String(index + 1),
+        at: null,
+      })),
+    },
+    [1, 2, 3, 4, 5].map((qid) => `QID ${qid}: severity 5 → 3 by the knowledge base. `).join('') +
+      'The severity of 2 more QIDs has changed.',
+  ],
+  [
+    'another patch, even if nothing else changed',
+    { toldGroupKey: 'ref:KB0', toldInputsHash: 'now' },
+    'The patch is KB1 now; it was KB0 before the knowledge base changed.',
+  ],
+])('a ticket is told of %s', (_name, given, comment) => {
+  expect(decide(facts(given), POLICY, NOW_MS)).toMatchObject({ action: 'update', comment })
 })
 
 test('a change that concerns no host is written without a comment', () => {

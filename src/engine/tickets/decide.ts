@@ -1,6 +1,6 @@
 import type { RulePolicy } from '../../model/rule.ts'
 import type { GroupFacts } from '../../store/queries/ticket-groups.ts'
-import { changeLine, hostsWord } from './text.ts'
+import { changeText, hostsWord } from './text.ts'
 
 /** What should happen to the ticket of one group, and why. */
 export type Decision =
@@ -58,7 +58,7 @@ function recur(facts: Facts, policy: RulePolicy, nowMs: number): Decision {
     return { action: 'keep', reason: 'The ticket is closed, and nothing that the rule is about is open.' }
   const closedForMs = nowMs - (facts.closedAt?.getTime() ?? nowMs)
   if (closedForMs <= policy.reopenWithinDays * DAY_MS)
-    return { action: 'reopen', reason: sentence(changeLine(facts)) ?? facts.reopenReason ?? 'Open again.' }
+    return { action: 'reopen', reason: changeText(facts) ?? facts.reopenReason ?? 'Open again.' }
   return {
     action: 'create',
     reason: `Open again, but the last ticket was closed more than ${policy.reopenWithinDays} days ago.`,
@@ -67,25 +67,17 @@ function recur(facts: Facts, policy: RulePolicy, nowMs: number): Decision {
 }
 
 function follow(facts: GroupFacts): Decision {
+  const isTold = facts.inputsHash === facts.toldInputsHash && facts.toldGroupKey === facts.groupKey
   if (facts.fixed === facts.members) {
     if (facts.owedPlaces === 0)
       return { action: 'close', reason: `All ${facts.members} findings are reported fixed by the source.` }
     const owed = `All members are fixed, but something is still owed of ${hostsWord(facts.owedPlaces)}; it stays open.`
-    return facts.inputsHash === facts.toldInputsHash
+    return isTold
       ? { action: 'keep', reason: owed }
-      : { action: 'update', reason: owed, comment: sentence(changeLine(facts)) }
+      : { action: 'update', reason: owed, comment: changeText(facts) }
   }
-  if (facts.inputsHash === facts.toldInputsHash) return { action: 'keep', reason: 'Nothing has changed.' }
-  const line = changeLine(facts)
-  return line === ''
-    ? {
-        action: 'update',
-        reason: 'What is known of its hosts or vulnerabilities has changed.',
-        comment: null,
-      }
-    : { action: 'update', reason: `${line}.`, comment: sentence(line) }
-}
-
-function sentence(line: string): string | null {
-  return line === '' ? null : `${line}.`
+  if (isTold) return { action: 'keep', reason: 'Nothing has changed.' }
+  const comment = changeText(facts)
+  const reason = comment ?? 'What is known of its hosts or vulnerabilities has changed.'
+  return { action: 'update', reason, comment }
 }

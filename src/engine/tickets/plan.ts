@@ -13,6 +13,7 @@ import {
   listGroupHosts,
   listGroupVulnerabilities,
   listGroups,
+  releaseMembers,
   tellMembers,
 } from '../../store/queries/ticket-groups.ts'
 import { changeTicket, countCreatedSince, insertTicket, nextGeneration } from '../../store/queries/tickets.ts'
@@ -114,7 +115,7 @@ function toPlan(rule: RuleRow, { entries, heldBack }: Entries): Plan {
 async function decideAll(tx: Tx, rule: RuleRow, now: Date): Promise<Entries> {
   await tx.query('select 1 from ticket_rule where id = $1 for update', [rule.id])
   const reopenReasons = await takeBackWaiting(tx, rule.id)
-  await followPatches(tx, rule)
+  await followPatches(tx, rule, now)
   await gatherGroups(tx, rule)
   const groups = await listGroups(tx)
   if (groups.length > PLANNED_MAX)
@@ -168,9 +169,11 @@ async function write(tx: Tx, rule: RuleRow, writing: Writing): Promise<void> {
   if (decision.action === 'keep' || text === null) return
   const ticketId =
     decision.action === 'create' ? await writeTicket(tx, rule, writing, text) : existingTicket(facts)
-  await tellMembers(tx, { ticketId, groupKey: facts.groupKey, now })
+  const { groupKey, inputsHash } = facts
+  if (decision.action === 'reopen') await releaseMembers(tx, { ticketId, groupKey })
+  await tellMembers(tx, { ticketId, groupKey, now })
   if (decision.action !== 'create')
-    await changeTicket(tx, ticketId, { summary: text.summary, inputsHash: facts.inputsHash })
+    await changeTicket(tx, ticketId, { summary: text.summary, inputsHash, toldGroupKey: groupKey })
   const ops = toOps(decision, text, facts)
   await insertOps(tx, { ticketId, runId: writing.runId, now, reason: decision.reason, ops })
 }

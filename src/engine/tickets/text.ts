@@ -15,7 +15,12 @@ import {
   text,
 } from '../../model/blocks.ts'
 import { TICKET_HOSTS_SHOWN_MAX } from '../../model/rule.ts'
-import type { GroupHost, GroupVulnerability } from '../../store/queries/ticket-groups.ts'
+import type {
+  GroupFacts,
+  GroupHost,
+  GroupVulnerability,
+  SeverityChange,
+} from '../../store/queries/ticket-groups.ts'
 import { htmlToBlocks } from './kb-html.ts'
 
 export interface TicketTextInput {
@@ -35,6 +40,7 @@ const REFERENCES_IN_SUMMARY_MAX = 3
 const SOLUTION_CHARS_MAX = 4_000
 const SOLUTIONS_SHOWN_MAX = 10
 const CVES_SHOWN_MAX = 20
+const SEVERITY_CHANGES_TOLD_MAX = 5
 
 /** What a ticket of one group says, from the facts alone: the same facts give the same text. */
 export function ticketText(input: TicketTextInput): TicketText {
@@ -54,22 +60,39 @@ export function ticketText(input: TicketTextInput): TicketText {
   }
 }
 
-export interface Changes {
-  joinedHosts: number
-  fixedHosts: number
-  reopenedHosts: number
-  unprovenHosts: number
+/** In sentences what has changed since the ticket was told last, or null: hosts first, then the knowledge base. */
+export function changeText(facts: GroupFacts): string | null {
+  const hosts = [
+    count(facts.fixedHosts, 'fixed'),
+    count(facts.joinedHosts, 'new'),
+    count(facts.reopenedHosts, 'open again'),
+    count(facts.unprovenHosts, 'no longer reported, which is no proof of a fix'),
+  ].filter((part) => part !== null)
+  const sentences = [...(hosts.length > 0 ? [`${hosts.join(', ')}.`] : []), ...knowledgeSentences(facts)]
+  return sentences.length === 0 ? null : sentences.join(' ')
 }
 
-/** One line of what has changed since the ticket was told last, e.g. "3 hosts fixed, 2 new". */
-export function changeLine(changes: Changes): string {
-  const parts = [
-    count(changes.fixedHosts, 'fixed'),
-    count(changes.joinedHosts, 'new'),
-    count(changes.reopenedHosts, 'open again'),
-    count(changes.unprovenHosts, 'no longer reported, which is no proof of a fix'),
-  ].filter((part) => part !== null)
-  return parts.join(', ')
+function knowledgeSentences(facts: GroupFacts): string[] {
+  const { severityChanges, toldGroupKey, groupKey, open, openInRule } = facts
+  const sentences = severityChanges.slice(0, SEVERITY_CHANGES_TOLD_MAX).map(severitySentence)
+  const more = severityChanges.length - SEVERITY_CHANGES_TOLD_MAX
+  if (more > 0) sentences.push(`The severity of ${more} more QIDs has changed.`)
+  if (toldGroupKey !== null && toldGroupKey !== groupKey)
+    sentences.push(
+      `The patch is ${patchName(groupKey)} now; it was ${patchName(toldGroupKey)} before the knowledge base changed.`,
+    )
+  // Said when it happens: a severity that crosses the rule's bound is no fix.
+  if (severityChanges.length > 0 && open > 0 && openInRule === 0)
+    sentences.push(
+      'Nothing of it is what its rule is about any more; it stays open until everything is fixed or a person closes it.',
+    )
+  return sentences
+}
+
+function severitySentence({ qid, from, to, at, isCustomized }: SeverityChange): string {
+  const who = isCustomized ? 'the knowledge base (edited by a user)' : 'the knowledge base'
+  const when = at === null ? '' : ` of ${at.slice(0, 10)}`
+  return `QID ${qid}: severity ${from} → ${to} by ${who}${when}.`
 }
 
 export function hostsWord(hosts: number): string {

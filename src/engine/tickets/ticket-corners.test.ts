@@ -73,7 +73,8 @@ test('a group that the rule is not about any more neither reopens its ticket nor
     expect(await hub.day()).toMatchObject({ closed: 1 })
     for (const days of [1, 40]) {
       later(hub, days)
-      await db.query(`update finding set state = 'open', source_status = 'Re-Opened', severity = 3`)
+      await db.query(`update finding set state = 'open', source_status = 'Re-Opened'`)
+      await db.query('update vulnerability set severity = 3')
       await hub.plan()
       expect(await hub.send()).toMatchObject({ created: 0, reopened: 0 })
     }

@@ -31,6 +31,7 @@ test('a short configuration gets the defaults of the design', () => {
     quotaSharePercent: 60,
     showIgs: 'weekly',
     showResults: true,
+    knowledge: 'used',
     versions: { hld: '5.0', hostList: '5.0', kb: '4.0' },
   })
   expect(parseQualysConfig({ ...entered, versions: { kb: '3.0' } }).versions).toEqual({

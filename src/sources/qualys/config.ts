@@ -51,6 +51,8 @@ export const QualysConfig = z
       .default(60),
     showIgs: z.enum(['never', 'weekly', 'always'], 'has to be never, weekly or always').default('weekly'),
     showResults: z.boolean('has to be true or false').default(true),
+    /** Of the knowledge base: what findings use, or all of it. */
+    knowledge: z.enum(['used', 'all'], 'has to be used or all').default('used'),
     versions: ApiVersions,
   })
   .superRefine((config, context) => {

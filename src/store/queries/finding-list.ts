@@ -1,4 +1,5 @@
 import type { Db } from '../db.ts'
+import { EFFECTIVE_SEVERITY } from './severity.ts'
 
 /** Counts are exact up to here; more is "10,000+". */
 export const COUNT_EXACT_MAX = 10_000
@@ -42,14 +43,17 @@ export interface FindingRow {
 }
 
 const COLUMNS = `f.place_id as "placeId", f.id, f.integration_id as "integrationId", f.kind, f.issue_key as qid, v.title, f.type,
-  f.severity, f.qds, f.state, f.source_status as "sourceStatus", h.host_id as "hostId",
+  ${EFFECTIVE_SEVERITY}::int as severity, f.qds, f.state, f.source_status as "sourceStatus", h.host_id as "hostId",
   coalesce(h.dns, h.fqdn, h.netbios) as "hostName", h.ip, f.port, f.protocol, f.ssl, f.instance,
   f.first_found_effective_at as "firstFoundAt", f.opened_at as "openedAt", f.fixed_at as "fixedAt",
   f.times_reopened as "timesReopened", o.last_found_at as "lastFoundAt"`
 
+const KNOWLEDGE =
+  'left join vulnerability v on v.integration_id = f.integration_id and v.issue_key = f.issue_key'
+
 const JOINS = `join host h on h.id = f.place_id
   join observation o on o.place_id = f.place_id and o.finding_id = f.id
-  left join vulnerability v on v.integration_id = f.integration_id and v.issue_key = f.issue_key`
+  ${KNOWLEDGE}`
 
 interface Where {
   text: string
@@ -67,7 +71,7 @@ function whereOf(filter: FindingFilter): Where {
   if (filter.integrationId !== undefined) add((p) => `f.integration_id = ${p}`, filter.integrationId)
   if (filter.state === 'open') conditions.push(`f.state = 'open'`)
   else if (filter.state !== undefined) add((p) => `f.state = ${p}`, filter.state)
-  if (filter.severityMin !== undefined) add((p) => `f.severity >= ${p}`, filter.severityMin)
+  if (filter.severityMin !== undefined) add((p) => `${EFFECTIVE_SEVERITY} >= ${p}`, filter.severityMin)
   if (filter.qid !== undefined) add((p) => `f.issue_key = ${p}`, filter.qid)
   if (filter.host !== undefined)
     add(
@@ -104,7 +108,8 @@ export async function countFindings(db: Db, filter: FindingFilter): Promise<numb
   const where = whereOf(filter)
   const result = await db.query<{ count: number }>(
     `select count(*)::int as count
-       from (select 1 from finding f where ${where.text} limit ${COUNT_EXACT_MAX + 1}) as counted`,
+       from (select 1 from finding f ${filter.severityMin === undefined ? '' : KNOWLEDGE}
+              where ${where.text} limit ${COUNT_EXACT_MAX + 1}) as counted`,
     where.values,
   )
   return result.rows[0]!.count

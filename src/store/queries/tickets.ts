@@ -52,9 +52,9 @@ export async function insertTicket(
   },
 ): Promise<string> {
   const result = await tx.query<{ id: string }>(
-    `insert into ticket (rule_id, group_key, original_key, generation, hash_label, state, summary, inputs_hash,
-                         previous_ticket_id, created_at)
-     values ($1, $2, $2, $3, $4, 'planned', $5, $6, $7, $8) returning id`,
+    `insert into ticket (rule_id, group_key, original_key, told_group_key, generation, hash_label, state, summary,
+                         inputs_hash, previous_ticket_id, created_at)
+     values ($1, $2, $2, $2, $3, $4, 'planned', $5, $6, $7, $8) returning id`,
     [
       input.ruleId,
       input.groupKey,
@@ -110,6 +110,7 @@ export interface TicketChange {
   url?: string
   summary?: string
   inputsHash?: string
+  toldGroupKey?: string
   written?: Record<string, string | null>
   reviewReason?: string | null
   pushedAt?: Date
@@ -125,6 +126,7 @@ const CHANGE_COLUMNS: Record<keyof TicketChange, string> = {
   url: 'url',
   summary: 'summary',
   inputsHash: 'inputs_hash',
+  toldGroupKey: 'told_group_key',
   written: 'written',
   reviewReason: 'review_reason',
   pushedAt: 'pushed_at',

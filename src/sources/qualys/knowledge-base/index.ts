@@ -53,11 +53,12 @@ function toPath(version: string): string {
 }
 
 /**
- * With ids: in posts of at most 350. With neither ids nor an instant: the list of all QIDs first, then windows of them.
+ * With ids: in posts of at most 350. With neither ids nor an instant: the list of all QIDs first, then windows of them;
+ * the answer that closes a window says up to which QID all is told, and `afterId` goes on from there.
  * QIDs that the knowledge base does not know simply do not come. One call runs at a time.
  */
 async function* read(context: Context): AsyncGenerator<Message> {
-  const { ids, changedSinceMs } = context.request
+  const { ids, changedSinceMs, afterId } = context.request
   const since = changedSinceMs === undefined ? {} : { last_modified_after: toFoInstant(changedSinceMs) }
   if (ids !== undefined) {
     // An empty list is refused where the ranges are made.
@@ -66,14 +67,26 @@ async function* read(context: Context): AsyncGenerator<Message> {
       yield* readVulnerabilities(context, { ...since, ids: part })
     }
   } else if (changedSinceMs === undefined) {
-    const qids = await readQids(context)
-    for (let start = 0; start < qids.length; start += WINDOW_QIDS) {
-      const window = qids.slice(start, start + WINDOW_QIDS)
-      yield* readVulnerabilities(context, { id_min: window[0]!, id_max: window.at(-1)! })
-    }
+    const qids = (await readQids(context)).filter(
+      (qid) => afterId === undefined || compareIds(qid, afterId) > 0,
+    )
+    for (let start = 0; start < qids.length; start += WINDOW_QIDS)
+      yield* readWindow(context, qids.slice(start, start + WINDOW_QIDS))
   } else {
     yield* readVulnerabilities(context, since)
   }
+}
+
+/** A window may come in several answers; only the last one closes it. */
+async function* readWindow(context: Context, qids: readonly string[]): AsyncGenerator<Message> {
+  const upToId = qids.at(-1)!
+  let held: Extract<Message, { type: 'answer' }> | null = null
+  for await (const message of readVulnerabilities(context, { id_min: qids[0]!, id_max: upToId })) {
+    if (held !== null) yield held
+    held = message.type === 'answer' ? message : null
+    if (held === null) yield message
+  }
+  if (held !== null) yield { type: 'answer', answer: { ...held.answer, upToId } }
 }
 
 function readVulnerabilities(
@@ -106,7 +119,11 @@ async function readQids({ client, signal, config }: Context): Promise<string[]> 
     createReader: () => new IdSetReader(),
   })
   for await (const message of messages) if (message.type === 'records') qids.push(...message.records)
-  return qids.toSorted((a, b) => a.length - b.length || (a < b ? -1 : 1))
+  return qids.toSorted(compareIds)
+}
+
+function compareIds(a: string, b: string): number {
+  return a.length - b.length || (a < b ? -1 : Number(a > b))
 }
 
 async function check({ client, config, signal }: CheckContext<KnowledgeBaseConfig, QualysClient>) {

@@ -88,6 +88,8 @@ test('every field of a vulnerability is read; HTML is kept as sent, and the rest
         lastModifiedMs: Date.parse('2020-10-07T13:02:59Z'),
         codeModifiedMs: Date.parse('2021-10-07T12:11:44Z'),
         patchPublishedMs: Date.parse('2022-10-07T12:11:44Z'),
+        customizedMs: Date.parse('2025-01-01T00:00:00Z'),
+        customizedBy: 'jo',
         diagnosisHtml: '<P>Some &quot;text&quot;<BR>',
         consequenceHtml: '<P>x',
         solutionHtml: '<A HREF="https://example.com">y</A>',
@@ -107,7 +109,6 @@ test('every field of a vulnerability is read; HTML is kept as sent, and the rest
         ],
         discoveryRemote: true,
         extra: {
-          LAST_CUSTOMIZATION: '<DATETIME>2025-01-01T00:00:00Z</DATETIME><USER_LOGIN>jo</USER_LOGIN>',
           SOLUTION_COMMENT: 'ours',
           CORRELATION: '<EXPLOITS><EXPLT_SRC><SRC_NAME>s</SRC_NAME></EXPLT_SRC></EXPLOITS>',
           CVSS: '<BASE source="service">7.2</BASE><TEMPORAL>5.3</TEMPORAL><VECTOR_STRING>CVSS:2.0/AV:L</VECTOR_STRING>',

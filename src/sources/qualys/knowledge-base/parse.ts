@@ -102,6 +102,8 @@ function emptyVulnerability(): VulnerabilityDraft {
     lastModifiedMs: null,
     codeModifiedMs: null,
     patchPublishedMs: null,
+    customizedMs: null,
+    customizedBy: null,
     diagnosisHtml: null,
     consequenceHtml: null,
     solutionHtml: null,

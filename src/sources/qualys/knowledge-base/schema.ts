@@ -79,6 +79,7 @@ export const VULNERABILITY_FIELDS: FieldTable<VulnerabilityDraft> = {
       takeCvss(node, (score) => {
         vulnerability.cvssV3 = score
       }),
+    LAST_CUSTOMIZATION: takeCustomization,
     THREAT_INTELLIGENCE: takeThreatIntel,
     DISCOVERY: takeDiscovery,
   },
@@ -150,6 +151,15 @@ function takeThreatIntel(vulnerability: VulnerabilityDraft, node: XmlNode): Take
   }))
   const isWhole = items.length === node.children.length && items.every((item) => item.attributes.length === 1)
   return isWhole && vulnerability.threatIntel.every((item) => item.id !== '') ? 'wholly' : 'partly'
+}
+
+function takeCustomization(vulnerability: VulnerabilityDraft, node: XmlNode): TakenNode {
+  const date = textOf(childOf(node, 'DATETIME'))?.trim() ?? ''
+  vulnerability.customizedBy = textOf(childOf(node, 'USER_LOGIN'))?.trim() || null
+  const atMs = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(date) ? Date.parse(date) : Number.NaN
+  if (Number.isNaN(atMs)) return 'unreadable'
+  vulnerability.customizedMs = atMs
+  return isOnly(node, ['DATETIME', 'USER_LOGIN']) ? 'wholly' : 'partly'
 }
 
 function takeDiscovery(vulnerability: VulnerabilityDraft, node: XmlNode): TakenNode {
