@@ -5,8 +5,8 @@ import { FINDING_STATES } from '../model/finding.ts'
  * What the API says, resource by resource. Ids are strings, instants ISO 8601 in UTC; null means "not known" or "none".
  */
 
-const id = z.string()
-const instant = z.string().nullable()
+export const id = z.string()
+export const instant = z.string().nullable()
 
 export const Run = z
   .object({
@@ -234,67 +234,6 @@ export const FindingReport = Finding.extend({
   ),
 }).openapi('FindingReport')
 export type FindingReport = z.infer<typeof FindingReport>
-
-export const Vulnerability = z
-  .object({
-    integrationId: id,
-    qid: z.string(),
-    /** False for one that the knowledge base has never told. */
-    isKnown: z.boolean(),
-    title: z.string().nullable(),
-    type: z.string().nullable(),
-    /** The one that counts; a user of the subscription may have edited it. */
-    severity: z.number().nullable(),
-    patchable: z.boolean().nullable(),
-    isDisabled: z.boolean().nullable(),
-    /** Since when the knowledge base was asked for it in vain, how often, and when it is asked next. */
-    missingSince: instant,
-    missingTries: z.number(),
-    nextTryAt: instant,
-  })
-  .openapi('Vulnerability')
-export type Vulnerability = z.infer<typeof Vulnerability>
-
-export const VulnerabilityReport = Vulnerability.extend({
-  category: z.string().nullable(),
-  /** What Qualys itself says, as far as it was ever seen. */
-  vendorSeverity: z.number().nullable(),
-  customizedAt: instant,
-  customizedBy: z.string().nullable(),
-  patchKey: z.string(),
-  cvssV2: z.number().nullable(),
-  cvssV3: z.number().nullable(),
-  publishedAt: instant,
-  lastModifiedAt: instant,
-  patchPublishedAt: instant,
-  fetchedAt: z.string(),
-  /** As text, without its markup. */
-  solution: z.string().nullable(),
-  references: z.array(z.object({ reference: z.string(), url: z.string().nullable() })),
-  cves: z.array(z.object({ cve: z.string(), url: z.string().nullable() })),
-  findings: z.array(z.object({ state: z.enum(FINDING_STATES), count: z.number() })),
-  /** One for each change of these fields, newest first. */
-  versions: z.array(
-    z.object({
-      number: z.number(),
-      seenAt: z.string(),
-      modifiedAt: instant,
-      runId: id.nullable(),
-      /** Names of the fields that differ from the version before. */
-      changed: z.array(z.string()),
-      severity: z.number().nullable(),
-      isCustomized: z.boolean(),
-      type: z.string().nullable(),
-      title: z.string().nullable(),
-      patchable: z.boolean().nullable(),
-      isDisabled: z.boolean().nullable(),
-      patchKey: z.string(),
-      references: z.array(z.string()),
-      cves: z.array(z.string()),
-    }),
-  ),
-}).openapi('VulnerabilityReport')
-export type VulnerabilityReport = z.infer<typeof VulnerabilityReport>
 
 export const Host = z
   .object({

@@ -223,18 +223,18 @@ function withSmallWindows(hub: TestHub): EngineDeps {
     ...hub.deps,
     connectSource: async (integration, onWait) => {
       const source = await hub.deps.connectSource(integration, onWait)
-      const { id, read } = source.vulnerabilities
+      const { vulnerabilities } = source
       async function* readSmall(request: ReadRequest, signal: AbortSignal) {
         if (request.ids !== undefined || request.changedSinceMs !== undefined)
-          return yield* read(request, signal)
+          return yield* vulnerabilities.read(request, signal)
         const qids = hub.estate.kb().map(({ qid }) => qid)
         for (const qid of qids.filter((one) => Number(one) > Number(request.afterId ?? 0)))
-          for await (const message of read({ ids: [qid] }, signal))
+          for await (const message of vulnerabilities.read({ ids: [qid] }, signal))
             yield message.type === 'answer'
               ? { ...message, answer: { ...message.answer, upToId: qid } }
               : message
       }
-      return { ...source, vulnerabilities: { id, read: readSmall } }
+      return { ...source, vulnerabilities: { id: vulnerabilities.id, read: readSmall } }
     },
   }
 }

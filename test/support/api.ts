@@ -21,6 +21,7 @@ import { DAY_0_NOON_MS, SILENT } from './hub.ts'
 export interface TestApi {
   app: OpenAPIHono
   deps: ApiDeps
+  engine: EngineDeps
   clock: ManualClock
   estate: Estate
   fake: FakeQualys
@@ -82,7 +83,17 @@ export async function withApi(
       ? await startWorker({ deps: jobs, signal: closing.signal, withCron: false })
       : null
   try {
-    await use({ app, deps, clock, estate, fake, outside, call: caller(app), qualysConfig: configFor(fake) })
+    await use({
+      app,
+      deps,
+      engine,
+      clock,
+      estate,
+      fake,
+      outside,
+      call: caller(app),
+      qualysConfig: configFor(fake),
+    })
   } finally {
     closing.abort(new Error('The test is over.'))
     await running?.stop()

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi'
 import { htmlToBlocks } from '../../engine/tickets/kb-html.ts'
-import { FINDING_STATES } from '../../model/finding.ts'
+import type { FINDING_STATES } from '../../model/finding.ts'
 import { cutBlocks, safeHref } from '../../model/blocks.ts'
 import { blocksToText } from '../../model/blocks-text.ts'
 import { HubError } from '../../model/errors.ts'
@@ -16,7 +16,7 @@ import {
 import { type VulnerabilityVersion, listVersionsOf } from '../../store/queries/vulnerability-versions.ts'
 import type { ApiDeps } from '../deps.ts'
 import { Id, PageQuery, pageOf, toPage } from '../paging.ts'
-import { Vulnerability, VulnerabilityReport } from '../resources.ts'
+import { Vulnerability, VulnerabilityReport } from '../vulnerability-resource.ts'
 import { PROBLEMS, json, newRoutes, notFound, toInstant } from './shared.ts'
 
 const VERSIONS_SHOWN_MAX = 100

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Vulnerability, VulnerabilityReport } from '../../api/resources.ts'
+import type { Vulnerability, VulnerabilityReport } from '../../api/vulnerability-resource.ts'
 import { singleLine } from '../../model/blocks.ts'
 import type { CliRun } from '../context.ts'
 import { type Column, formatFields, formatInstant, formatTable, formatText, printJson } from '../output.ts'
@@ -134,7 +134,7 @@ const FIELD_NAMES: Readonly<Record<string, string>> = {
 }
 
 function valueOf(version: Version, field: string): string {
-  const values: Readonly<Record<string, unknown>> = {
+  const values: Readonly<Record<string, string | number | boolean | null>> = {
     severity: version.severity,
     type: version.type,
     title: version.title,

@@ -157,9 +157,9 @@ test.for([1, 2, 3])(
         await take(hub, db, step)
         await hub.plan()
         await hub.send()
-        const at = `after step ${index}, ${JSON.stringify(step)}`
-        expect(await wronglyTicketed(db), at).toEqual([])
-        expect(await wronglyEnded(db), at).toEqual([])
+        // With the step, so that a failure says after which.
+        const found = { wronglyTicketed: await wronglyTicketed(db), wronglyEnded: await wronglyEnded(db) }
+        expect({ index, step, ...found }).toEqual({ index, step, wronglyTicketed: [], wronglyEnded: [] })
       }
       const { rows } = await db.query<{ state: string; isClosed: boolean }>(
         `select issue_key as key, state = 'closed' as "isClosed" from ticket order by id`,
