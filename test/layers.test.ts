@@ -26,6 +26,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = { model: ['zod'] }
 const TYPES_MAY_CROSS = [
   { from: 'cli', to: 'src/api/resources.ts' },
   { from: 'cli', to: 'src/api/report-resources.ts' },
+  { from: 'cli', to: 'src/api/vulnerability-resources.ts' },
 ]
 
 interface SourceFile {

@@ -3,7 +3,7 @@ import { DAY_MS } from '../../fakes/qualys/estate/time.ts'
 import { type TestApi, withApi } from '../../test/support/api.ts'
 import { test } from '../../test/support/database.ts'
 import { sync } from '../engine/sync.ts'
-import type { Vulnerability, VulnerabilityReport } from './vulnerability-resource.ts'
+import type { Vulnerability, VulnerabilityReport } from './vulnerability-resources.ts'
 
 const QID = '900001'
 const HOSTILE = '<script>alert(1)</script>\u001b[31mred'

@@ -16,7 +16,7 @@ import {
 import { type VulnerabilityVersion, listVersionsOf } from '../../store/queries/vulnerability-versions.ts'
 import type { ApiDeps } from '../deps.ts'
 import { Id, PageQuery, pageOf, toPage } from '../paging.ts'
-import { Vulnerability, VulnerabilityReport } from '../vulnerability-resource.ts'
+import { Vulnerability, VulnerabilityReport } from '../vulnerability-resources.ts'
 import { PROBLEMS, json, newRoutes, notFound, toInstant } from './shared.ts'
 
 const VERSIONS_SHOWN_MAX = 100

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import type { Vulnerability, VulnerabilityReport } from '../../api/vulnerability-resource.ts'
+import type { Vulnerability, VulnerabilityReport } from '../../api/vulnerability-resources.ts'
 import { singleLine } from '../../model/blocks.ts'
 import type { CliRun } from '../context.ts'
 import { type Column, formatFields, formatInstant, formatTable, formatText, printJson } from '../output.ts'
