@@ -20,9 +20,7 @@ const TRY_AGAIN_MS = 10 * 60_000
 const Payload = z.looseObject({})
 type Payload = z.infer<typeof Payload>
 
-/**
- * Every day, and after old history was dropped: result texts that no finding has referred to for two looks are deleted.
- */
+/** Every day: result texts that no finding has referred to for two looks are deleted. */
 export const collectEvidenceJob: Job<Payload> = {
   name: 'collect-evidence',
   payload: Payload,

@@ -109,7 +109,8 @@ function formatFinding(finding: FindingReport): string {
   )
   const parts = [fields, formatEpisodes(finding)]
   if (history.length > 0) parts.push(`\nHistory, newest first\n${history.join('')}`)
-  if (finding.evidence !== null) parts.push(`\nResults\n${formatText(finding.evidence)}\n`)
+  if (finding.evidence !== null)
+    parts.push(`\nResults${replacedIn(finding.evidence)}\n${formatText(finding.evidence)}\n`)
   return parts.join('')
 }
 
@@ -146,6 +147,13 @@ function endOf(episode: FindingReport['episodes'][number], finding: FindingRepor
       ? 'Qualys fixed it and found it again between two pulls'
       : 'Qualys reported it fixed'
   return `${when}  ${who}${endRunId === null ? '' : `, run ${endRunId}`}`
+}
+
+/** What could not be read stands as U+FFFD; a person should not take it for what the machine said. */
+function replacedIn(evidence: string): string {
+  const count = evidence.split('\ufffd').length - 1
+  if (count === 0) return ''
+  return ` (${formatCount(count, 'character')} that cannot be shown ${count === 1 ? 'stands' : 'stand'} as \ufffd)`
 }
 
 function portOf({ port, protocol, ssl }: Finding): string | null {
