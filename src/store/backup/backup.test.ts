@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type pg from 'pg'
 import { expect } from 'vitest'
 import { test as base } from '../../../test/support/database.ts'
+import { canMount, runProgram } from '../../../test/support/embedded.ts'
 import { buildVersion, listVersions } from '../../../test/upgrade/versions.ts'
 import { createPool } from '../pool.ts'
 import { writeWhole } from './backup-file.ts'
@@ -151,6 +152,38 @@ test('without its secrets a restored database asks for them, and for no key', as
   )
   expect(rows).toEqual([{ secrets: 0, keys: 0, status: 'NEEDS_ATTENTION', other: 'OK' }])
 })
+
+test('a restored database without any secret takes whatever key comes', async ({
+  source,
+  target,
+  folder,
+}) => {
+  await source.query('delete from integration_secret')
+  await backUp(source, join(folder, 'a'))
+  await restore(target, join(folder, 'a'))
+  expect((await target.query('select from key_ring')).rowCount).toBe(0)
+})
+
+const mayMount = await canMount()
+
+test.runIf(mayMount)(
+  'a disk that fills up while a backup is written is a sentence, and no part of it stays',
+  async ({ source, folder }) => {
+    await source.query(
+      `insert into evidence select gen_random_uuid(), string_agg(gen_random_uuid()::text, '') from generate_series(1, 100000) n group by n % 500`,
+    )
+    runProgram('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', folder)
+    try {
+      await expect(backUp(source, join(folder, 'a'))).rejects.toMatchObject({
+        kind: 'config',
+        code: 'disk_full',
+      })
+      expect(await readdir(folder)).toEqual([])
+    } finally {
+      runProgram('umount', folder)
+    }
+  },
+)
 
 test('a backup is one moment, whatever is written and dropped meanwhile', async ({
   source,

@@ -29,13 +29,14 @@ export async function settleRestored(
     [OUTBOX_IDS_SKIPPED],
   )
   if (input.withoutSecrets) await forgetSecrets(tx)
+  // Where nothing is sealed any new key will do.
+  await tx.query('delete from key_ring where not exists (select from integration_secret)')
 }
 
 async function forgetSecrets(tx: Tx): Promise<void> {
   const forgotten = await tx.query<{ id: string }>(
     'delete from integration_secret returning integration_id as id',
   )
-  await tx.query('delete from key_ring')
   await tx.query(
     `update integration set status = 'NEEDS_ATTENTION',
             status_message = 'Its secrets were left out when the database was restored. Enter them: patchbay integration set ' || id
