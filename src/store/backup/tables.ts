@@ -28,6 +28,7 @@ export const KEPT_TABLES: readonly string[] = [
   'closed_day',
   'event_floor',
   'vulnerability',
+  'vulnerability_version',
   'vulnerability_cve',
   'vulnerability_reference',
   'ticket_rule',
