@@ -1,11 +1,13 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createEstate } from '../fakes/qualys/estate/create-estate.ts'
 import { estateClock } from '../fakes/qualys/estate/estate-clock.ts'
 import { renderPages } from '../fakes/qualys/render-pages.ts'
 import { startFakeQualys } from '../fakes/qualys/server.ts'
 
 /**
- * The far side of `bench/ingest.ts`, a process of its own: renders one day's pages to a folder and serves them. Says
- * `{url}` on its standard output once it listens; ends with its standard input.
+ * The far side of `bench/ingest.ts`, a process of its own: renders one day's pages to a folder, unless they are there
+ * already, and serves them. Says `{url}` on its standard output once it listens; ends with its standard input.
  */
 const [folder = '', hosts = '', detectionsPerHost = '', day = '', changedShare = ''] = process.argv.slice(2)
 
@@ -22,7 +24,8 @@ const estate = createEstate({
   hostGrowth: 0,
 })
 estate.setDay(Number(day))
-await renderPages(estate, folder)
+// Written last, so that a folder without it is not whole.
+if (!existsSync(join(folder, 'about.json'))) await renderPages(estate, folder)
 const fake = await startFakeQualys({
   estate,
   clock: estateClock(estate),

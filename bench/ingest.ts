@@ -1,14 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createReadStream, createWriteStream, readFileSync, readdirSync } from 'node:fs'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { pipeline } from 'node:stream/promises'
 import { fileURLToPath } from 'node:url'
-import { createGunzip } from 'node:zlib'
+import { parseArgs } from 'node:util'
 import type pg from 'pg'
-import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 import { sync } from '../src/engine/sync.ts'
 import { systemClock } from '../src/lib/clock.ts'
 import { startEmbeddedServer } from '../src/store/embedded/server.ts'
@@ -16,27 +13,47 @@ import { migrate } from '../src/store/migrate.ts'
 import { openStore } from '../src/store/pool.ts'
 import { insertIntegration } from '../src/store/queries/integrations.ts'
 import { engineDeps } from '../test/support/hub.ts'
+import { type Bounds, measureBounds } from './bounds.ts'
+import { type Cost, measureCost } from './meters.ts'
+import { StageProfile } from './stages.ts'
 
 /**
  * The whole way in over HTTP, from pages rendered beforehand, beside its bounds in the same run:
  * `node bench/ingest.ts [hosts] [detections per host]`. The fake is a process of its own; the hub is this one.
  */
-const HOSTS = Number(process.argv[2] ?? 1_000)
-const DETECTIONS_PER_HOST = Number(process.argv[3] ?? 200)
-const RSS_SAMPLE_MS = 100
-const CLOCK_TICKS_PER_SECOND = 100
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    /** Where rendered pages are kept and found again; without it they are deleted at the end. */
+    pages: { type: 'string' },
+    /** Only the first so many rounds. */
+    rounds: { type: 'string', default: '4' },
+    /** Writes the rounds to a file as well. */
+    json: { type: 'string' },
+    /** Where the time of this process goes, by stage; costs some of it. */
+    stages: { type: 'boolean', default: false },
+    /** Leaves the bounds out. */
+    'no-bounds': { type: 'boolean', default: false },
+  },
+})
+const HOSTS = Number(positionals[0] ?? 1_000)
+const DETECTIONS_PER_HOST = Number(positionals[1] ?? 200)
 
-interface Round {
+const DAYS: readonly { name: string; day: number; changedShare: number }[] = [
+  { name: 'first load', day: 0, changedShare: 0 },
+  { name: 'unchanged', day: 0, changedShare: 0 },
+  { name: 're-seen', day: 1, changedShare: 0 },
+  { name: '2 % changed', day: 2, changedShare: 0.02 },
+]
+
+export interface Round extends Cost {
   name: string
   detections: number
-  seconds: number
-  hubCpu: number
-  databaseCpu: number
-  rssMax: number
+  stages: string | null
 }
 
 interface Place {
-  folder: string
+  pages: string
   pool: pg.Pool
   postmaster: number
 }
@@ -50,9 +67,12 @@ async function main(): Promise<void> {
   const pool = await openStore({ embedded: server })
   try {
     await migrate(pool)
-    const place: Place = { folder, pool, postmaster: server.pid }
+    const place: Place = { pages: options.pages ?? join(folder, 'pages'), pool, postmaster: server.pid }
     const rounds = await runRounds(place)
-    await print(place, rounds, await measureBounds(place))
+    const databaseMib = await sizeOf(pool)
+    if (options.json !== undefined) await writeFile(options.json, JSON.stringify({ rounds, databaseMib }))
+    const bounds = options['no-bounds'] ? null : await measureBounds(pagesOf(place, DAYS[0]!), pool, folder)
+    await print(pool, { rounds, databaseMib, bounds })
   } finally {
     await pool.end()
     await server.stop()
@@ -67,50 +87,30 @@ async function runRounds(place: Place): Promise<Round[]> {
     name: 'bench',
     config: {},
   })
-  const days: [name: string, day: number, changedShare: number][] = [
-    ['first load', 0, 0],
-    ['unchanged', 0, 0],
-    ['re-seen', 1, 0],
-    ['2 % changed', 2, 0.02],
-  ]
   const rounds: Round[] = []
-  for (const [name, day, changedShare] of days) {
-    const fake = await startFake(join(place.folder, `day-${day}-${changedShare}`), day, changedShare)
+  for (const day of DAYS.slice(0, Number(options.rounds))) {
+    const fake = await startFake(place, day)
     const deps = engineDeps(
       { pool: place.pool, worker: 'bench', config: { showIgs: 'never' } },
       { clock: systemClock, url: fake.url },
     )
-    rounds.push(
-      await measure(place, name, async () => {
-        const request = { integrationId: integration.id, mode: 'full', trigger: 'manual' } as const
-        const run = await sync(deps, request, new AbortController().signal)
-        if (run.state === 'FAILED') throw new Error(`The run failed: ${run.message}`)
-        return countReceived(place.pool, run.id)
-      }),
-    )
+    const stages = options.stages ? await StageProfile.start() : null
+    let runId = ''
+    const cost = await measureCost({ postmaster: place.postmaster, fake: fake.process.pid! }, async () => {
+      const request = { integrationId: integration.id, mode: 'full', trigger: 'manual' } as const
+      const run = await sync(deps, request, new AbortController().signal)
+      if (run.state !== 'COMPLETE') throw new Error(`The run ended ${run.state}: ${run.message}`)
+      runId = run.id
+    })
     fake.process.stdin?.end()
+    const detections = await countReceived(place.pool, runId)
+    rounds.push({ name: day.name, detections, ...cost, stages: (await stages?.stop(detections)) ?? null })
   }
   return rounds
 }
 
-async function measure(place: Place, name: string, work: () => Promise<number>): Promise<Round> {
-  let rssMax = 0
-  const sampling = setInterval(() => (rssMax = Math.max(rssMax, process.memoryUsage.rss())), RSS_SAMPLE_MS)
-  const cpu = process.cpuUsage()
-  const databaseCpu = cpuSecondsOf(place.postmaster)
-  const startedMs = performance.now()
-  const detections = await work()
-  const seconds = (performance.now() - startedMs) / 1000
-  clearInterval(sampling)
-  const { user, system } = process.cpuUsage(cpu)
-  return {
-    name,
-    detections,
-    seconds,
-    hubCpu: (user + system) / 1e6,
-    databaseCpu: cpuSecondsOf(place.postmaster) - databaseCpu,
-    rssMax,
-  }
+function pagesOf(place: Place, { day, changedShare }: (typeof DAYS)[number]): string {
+  return join(place.pages, `${HOSTS}x${DETECTIONS_PER_HOST}-day-${day}-${changedShare}`)
 }
 
 async function countReceived(pool: pg.Pool, runId: string): Promise<number> {
@@ -121,134 +121,64 @@ async function countReceived(pool: pg.Pool, runId: string): Promise<number> {
   return rows[0]?.count ?? 0
 }
 
-/** Processor time of a process, its children, and those that it has outlived (Linux). */
-function cpuSecondsOf(parent: number): number {
-  let ticks = 0
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue
-    const fields = statOf(entry)
-    if (fields === null) continue
-    const [parentPid, user, system, childrenUser, childrenSystem] = [1, 11, 12, 13, 14].map((at) =>
-      Number(fields[at]),
-    )
-    if (Number(entry) === parent) ticks += user! + system! + childrenUser! + childrenSystem!
-    else if (parentPid === parent) ticks += user! + system!
-  }
-  return ticks / CLOCK_TICKS_PER_SECOND
-}
-
-function statOf(pid: string): string[] | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  } catch {
-    return null
-  }
+async function sizeOf(pool: pg.Pool): Promise<number> {
+  const { rows } = await pool.query<{ size: string }>(
+    'select pg_database_size(current_database())::text as size',
+  )
+  return Math.round(Number(rows[0]!.size) / 1024 / 1024)
 }
 
 async function startFake(
-  folder: string,
-  day: number,
-  changedShare: number,
+  place: Place,
+  day: (typeof DAYS)[number],
 ): Promise<{ url: string; process: ChildProcess }> {
   const program = fileURLToPath(new URL('ingest-fake.ts', import.meta.url))
-  const child = spawn(
-    process.execPath,
-    [program, folder, String(HOSTS), String(DETECTIONS_PER_HOST), String(day), String(changedShare)],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  )
+  const numbers = [HOSTS, DETECTIONS_PER_HOST, day.day, day.changedShare]
+  const child = spawn(process.execPath, [program, pagesOf(place, day), ...numbers.map(String)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
   for await (const line of createInterface({ input: child.stdout }))
     return { url: (JSON.parse(line) as { url: string }).url, process: child }
   throw new Error('The fake ended before it listened.')
 }
 
-interface Bounds {
-  gunzipSeconds: number
-  gunzipBytes: number
-  copySeconds: number
-  copyRows: number
-  databaseBytes: number
-}
-
-/** What no way in can beat: unpacking the same bytes, and copying the same rows into a table with a primary key. */
-async function measureBounds({ folder, pool }: Place): Promise<Bounds> {
-  const pages = join(
-    folder,
-    'day-0-0',
-    (await readdir(join(folder, 'day-0-0'))).find((name) => name.endsWith('.gzs'))!,
-  )
-  let gunzipBytes = 0
-  let startedMs = performance.now()
-  await pipeline(createReadStream(pages), createGunzip({ chunkSize: 256 * 1024 }), async (chunks) => {
-    for await (const chunk of chunks as AsyncIterable<Buffer>) gunzipBytes += chunk.length
-  })
-  const gunzipSeconds = (performance.now() - startedMs) / 1000
-
-  const { rows } = await pool.query<{ size: string }>(
-    'select pg_database_size(current_database())::text as size',
-  )
-  await pool.query(
-    `create table bound as select f.*, o.state_hash, o.volatile_hash, o.last_found_at, o.last_test_at, o.last_processed_at,
-            o.times_found, e.body
-       from finding f join observation o on o.place_id = f.place_id and o.finding_id = f.id
-       left join evidence e on e.hash = f.evidence_hash with no data`,
-  )
-  const file = join(folder, 'bound.copy')
-  const client = await pool.connect()
-  try {
-    await pipeline(
-      client.query(
-        copyTo(`copy (select f.*, o.state_hash, o.volatile_hash, o.last_found_at, o.last_test_at, o.last_processed_at,
-            o.times_found, e.body
-       from finding f join observation o on o.place_id = f.place_id and o.finding_id = f.id
-       left join evidence e on e.hash = f.evidence_hash) to stdout (format binary)`),
-      ),
-      createWriteStream(file),
-    )
-    await client.query('alter table bound add primary key (place_id, id)')
-    startedMs = performance.now()
-    const into = client.query(copyFrom('copy bound from stdin (format binary)'))
-    await pipeline(createReadStream(file, { highWaterMark: 1024 * 1024 }), into)
-    return {
-      gunzipSeconds,
-      gunzipBytes,
-      copySeconds: (performance.now() - startedMs) / 1000,
-      copyRows: into.rowCount,
-      databaseBytes: Number(rows[0]!.size),
-    }
-  } finally {
-    client.release()
-  }
-}
-
-async function print({ pool }: Place, rounds: readonly Round[], bounds: Bounds): Promise<void> {
+async function print(
+  pool: pg.Pool,
+  { rounds, databaseMib, bounds }: { rounds: readonly Round[]; databaseMib: number; bounds: Bounds | null },
+): Promise<void> {
   const first = rounds[0]!
   const rate = (round: Round) => round.detections / round.seconds
-  const copyRate = bounds.copyRows / bounds.copySeconds
   const { rows } = await pool.query<{ server_version: string }>('show server_version')
-  console.log(
-    `${HOSTS} hosts, ${first.detections} detections; Node ${process.version}, PostgreSQL ${rows[0]!.server_version}\n`,
-  )
-  console.log(
-    '| round | detections/s | of the COPY | of the first load | hub CPU s per million | database CPU s per million | RSS max MiB |',
-  )
-  console.log('|---|---|---|---|---|---|---|')
-  for (const round of rounds) {
+  const versions = `Node ${process.version}, PostgreSQL ${rows[0]!.server_version}`
+  console.log(`${HOSTS} hosts, ${first.detections} detections; ${versions}\n`)
+  const table: (string | number)[][] = [
+    ['round', 'seconds', 'detections/s', 'of the COPY', 'of the first load'],
+    rounds.map((round) => round.name),
+  ]
+  table[0]!.push('hub CPU s/M', 'database CPU s/M', 'fake CPU s/M', 'RSS max MiB', 'RSS over the round')
+  const lines = rounds.map((round) => {
     const perMillion = (seconds: number) => ((seconds * 1e6) / round.detections).toFixed(1)
-    const cells = [
+    return [
       round.name,
+      round.seconds.toFixed(1),
       Math.round(rate(round)).toLocaleString('en'),
-      `${((100 * rate(round)) / copyRate).toFixed(0)} %`,
+      bounds === null ? '' : `${((100 * rate(round)) / bounds.copy).toFixed(1)} %`,
       (rate(round) / rate(first)).toFixed(2),
       perMillion(round.hubCpu),
       perMillion(round.databaseCpu),
-      Math.round(round.rssMax / 1024 / 1024),
+      perMillion(round.fakeCpu),
+      round.rssMaxMib,
+      round.rssMib.join(' '),
     ]
+  })
+  for (const cells of [table[0]!, table[0]!.map(() => '---'), ...lines])
     console.log(`| ${cells.join(' | ')} |`)
-  }
-  console.log(`\nBounds: COPY of the same rows with their evidence into one table with its primary key \
-${Math.round(copyRate).toLocaleString('en')} rows/s; gunzip ${Math.round(bounds.gunzipBytes / bounds.gunzipSeconds / 1e6)} MB/s; \
-database after all rounds ${Math.round(bounds.databaseBytes / 1024 / 1024)} MiB.`)
+  console.log(`\nDatabase after all rounds ${databaseMib} MiB.`)
+  if (bounds !== null)
+    console.log(`Bounds: COPY of the same rows with their evidence into one table with its primary key \
+${Math.round(bounds.copy).toLocaleString('en')} rows/s; gunzip ${Math.round(bounds.gunzip)} MB/s; scanner with both \
+hashes over the same bytes ${Math.round(bounds.scanner)} MB/s.`)
+  for (const { name, stages } of rounds) if (stages !== null) console.log(`\n${name}:\n${stages}`)
 }
 
 await main()

@@ -27,6 +27,7 @@ import {
   openGaps,
   settleGapsOfPlaces,
 } from '../store/queries/gaps.ts'
+import { forgetFingerprints, setFingerprints } from '../store/queries/fingerprints.ts'
 import { lockHosts, mergeHosts } from '../store/queries/hosts.ts'
 import { inTransaction } from '../store/transaction.ts'
 import { descriptionKey, gapName, shortId } from './gap-key.ts'
@@ -77,9 +78,20 @@ export async function mergeDetections(pool: pg.Pool, outcome: BatchOutcome): Pro
     const missing = [...whatCame.incomplete.values()].reduce((sum, ids) => sum + ids.length, 0)
     const staleRecords = await settleIncomplete(tx, outcome, whatCame.incomplete)
     await writeGaps(tx, outcome, whatCame)
+    await writeFingerprints(tx, outcome)
     await finishBatch(tx, claim, toLedger(outcome, missing, staleRecords), now)
     return true
   })
+}
+
+/** Of every place that was asked for: what it came with, or nothing. */
+async function writeFingerprints(tx: Tx, { ingest, places }: BatchOutcome): Promise<void> {
+  const kept = new Set([...ingest.placesAsBefore, ...ingest.fingerprints.map(({ placeId }) => placeId)])
+  await forgetFingerprints(
+    tx,
+    [...places.values()].filter((placeId) => !kept.has(placeId)),
+  )
+  await setFingerprints(tx, ingest.fingerprints)
 }
 
 function stagingIsGone(): HubError {

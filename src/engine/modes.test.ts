@@ -72,6 +72,26 @@ test('T7 T8: every call for detections asks for all states, ignored and disabled
   })
 })
 
+test('a day costs few calls: each list and each batch comes in one answer, and batches grow with what was learnt', async ({
+  db,
+}) => {
+  const estate = { ...SMALL, hosts: 1_200, detectionsPerHost: 1, scanShare: 1 }
+  await withHub({ pool: db, estate }, async (hub) => {
+    const callsOf = async (mode: 'full' | 'delta') => {
+      const from = hub.fake.requests.length
+      const run = await hub.sync(mode)
+      expect([run.mode, run.expectedHosts]).toEqual([mode, 1_200])
+      const calls = Map.groupBy(hub.fake.requests.slice(from), ({ endpoint }) => endpoint)
+      return Object.fromEntries([...calls].map(([endpoint, requests]) => [endpoint, requests.length]))
+    }
+    // The list of ids and one batch of descriptions; 500 hosts, 500 and the rest.
+    expect(await callsOf('full')).toMatchObject({ 'host-list': 2, detection: 3 })
+    nextDay(hub)
+    // The list of what has changed as well; all hosts at once.
+    expect(await callsOf('delta')).toMatchObject({ 'host-list': 3, detection: 1 })
+  })
+})
+
 test('T27: the watermark is the time of the server at the start minus the overlap, and a delta starts there', async ({
   db,
 }) => {
@@ -182,12 +202,12 @@ describe('T41: the size of a batch', () => {
     bytes: String(bytesPerHost * 100),
     durationMsMax,
   })
-  pure('grows to twice at most and stays within its bounds', () => {
-    expect(nextBatchHosts(500, sums(1_000))).toBe(1_000)
+  pure('grows to four times at most and stays within its bounds', () => {
+    expect(nextBatchHosts(500, sums(1_000))).toBe(2_000)
     expect(nextBatchHosts(4_000, sums(1_000))).toBe(5_000)
   })
   pure('shrinks at once when hosts are large or the far side is slow', () => {
-    expect(nextBatchHosts(500, sums(2 * 1024 * 1024))).toBe(96)
+    expect(nextBatchHosts(500, sums(2 * 1024 * 1024))).toBe(128)
     expect(nextBatchHosts(500, sums(1_000, 240_000))).toBe(250)
     expect(nextBatchHosts(60, sums(100 * 1024 * 1024))).toBe(50)
   })

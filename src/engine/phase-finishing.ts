@@ -22,7 +22,7 @@ export const WATERMARK_OVERLAP_MS = 2 * 60 * 60_000
 /** A run that owes more than this share of its expected hosts has failed. */
 const OWED_SHARE_MAX = 0.5
 /** A batch should bring about this much XML … */
-const BATCH_BYTES_TARGET = 192 * 1024 * 1024
+const BATCH_BYTES_TARGET = 256 * 1024 * 1024
 /** … and not take longer than this. */
 const BATCH_DURATION_MS_TARGET = 120_000
 
@@ -142,7 +142,10 @@ function nextCursor(cursor: Record<string, unknown>, run: RunRow, sums: LedgerSu
   }
 }
 
-/** Grows slowly and shrinks at once. */
+/** A run's batches are at most so many times larger than those of the run before. */
+const BATCH_GROWTH_MAX = 4
+
+/** Grows step by step and shrinks at once. */
 export function nextBatchHosts(
   batchHosts: number,
   sums: Pick<LedgerSums, 'bytes' | 'receivedHosts' | 'durationMsMax'>,
@@ -154,6 +157,6 @@ export function nextBatchHosts(
     sums.durationMsMax > BATCH_DURATION_MS_TARGET
       ? batchHosts * (BATCH_DURATION_MS_TARGET / sums.durationMsMax)
       : Infinity
-  const wanted = Math.min(byBytes, byTime, batchHosts * 2)
+  const wanted = Math.min(byBytes, byTime, batchHosts * BATCH_GROWTH_MAX)
   return Math.round(Math.min(BATCH_HOSTS_MAX, Math.max(BATCH_HOSTS_MIN, wanted)))
 }

@@ -19,7 +19,7 @@ export const BATCH_HOSTS_FIRST = 500
 export const BATCH_HOSTS_MIN = 50
 export const BATCH_HOSTS_MAX = 5_000
 /** Descriptions of hosts are small; their batches need not be. */
-const HOSTS_BATCH_HOSTS = 2_000
+const HOSTS_BATCH_HOSTS = 5_000
 
 /**
  * The first phase: which hosts are there, which of them are expected to be pulled, and in what batches. Everything that

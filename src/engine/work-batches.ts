@@ -6,10 +6,12 @@ import {
   claimBatch,
   renewClaim,
 } from '../store/queries/batches.ts'
+import { listFingerprints } from '../store/queries/fingerprints.ts'
 import { getPlaces } from '../store/queries/hosts.ts'
 import { clearWait } from '../store/queries/runs.ts'
 import { settleFailure } from './batch-failure.ts'
 import { sayDatabaseTrouble, withDatabase } from './database-trouble.ts'
+import { OneAtATime } from '../lib/one-at-a-time.ts'
 import type { EngineDeps } from './deps.ts'
 import { BatchIngest } from './ingest/batch-ingest.ts'
 import { mergeDetections } from './merge-batch.ts'
@@ -32,6 +34,8 @@ export async function workBatches(
 ): Promise<number> {
   const failed = new AbortController()
   const signal = AbortSignal.any([input.signal, failed.signal])
+  // Lanes that read and merge in step would leave first the database and then this process without work.
+  const merges = new OneAtATime()
   let done = 0
   const lane = async () => {
     for (;;) {
@@ -43,7 +47,7 @@ export async function workBatches(
       await withDatabase(deps, signal, () => clearWait(deps.pool, batch.runId))
       // Of one run nothing else is asked from here on, even while its end is still being written.
       const onStop = (error: unknown) => input.runId !== null && failed.abort(error)
-      await workOn(deps, sourceOf, { batch, signal, onStop }).catch((error: unknown) => {
+      await workOn(deps, sourceOf, { batch, signal, merges, onStop }).catch((error: unknown) => {
         if (input.runId !== null || !stopsTheRun(error)) throw error
       })
       done += 1
@@ -60,7 +64,7 @@ export async function workBatches(
 async function workOn(
   deps: EngineDeps,
   sourceOf: SourceOf,
-  work: { batch: ClaimedBatch; signal: AbortSignal; onStop: (error: unknown) => void },
+  work: { batch: ClaimedBatch; signal: AbortSignal; merges: OneAtATime; onStop: (error: unknown) => void },
 ): Promise<void> {
   const { batch, signal } = work
   const claim: BatchClaim = { id: batch.id, attempt: batch.attempt, worker: deps.worker }
@@ -76,7 +80,7 @@ async function workOn(
     const merged =
       batch.module === HOSTS_MODULE
         ? await workOnHosts(deps, source, { batch, claim, signal: both })
-        : await workOnDetections(deps, source, { batch, claim, signal: both })
+        : await workOnDetections(deps, source, { batch, claim, signal: both, merges: work.merges })
     if (merged) return
     deps.log.warn({ batch: batch.id }, 'The claim on the batch was lost; its rows are dropped.')
     await dropStagedOfAttempt(deps.pool, { batchId: batch.id, attempt: batch.attempt })
@@ -94,11 +98,16 @@ async function workOn(
 
 class ClaimLost extends Error {}
 
-async function workOnDetections(deps: EngineDeps, source: VmSource, work: Work): Promise<boolean> {
+async function workOnDetections(
+  deps: EngineDeps,
+  source: VmSource,
+  work: Work & { merges: OneAtATime },
+): Promise<boolean> {
   const { batch, claim, signal } = work
   const startedMs = deps.clock.nowMs()
   const key = { integrationId: batch.integrationId, runId: batch.runId }
   const places = await getPlaces(deps.pool, { ...key, hostIds: batch.hostIds })
+  const known = await listFingerprints(deps.pool, { ...key, hostIds: batch.hostIds })
   const ingest = new BatchIngest({
     pool: deps.pool,
     clock: deps.clock,
@@ -107,10 +116,12 @@ async function workOnDetections(deps: EngineDeps, source: VmSource, work: Work):
     mode: batch.runMode,
     withInformation: batch.options.showIgs === true,
     places,
+    fingerprints: known,
   })
   let bytes = 0
   let repairedChars = 0
-  const request = { ids: batch.hostIds, options: { ...batch.options } }
+  const fingerprints = new Map([...known].map(([hostId, { fingerprint }]) => [hostId, fingerprint]))
+  const request = { ids: batch.hostIds, options: { ...batch.options }, fingerprints }
   for await (const message of source.detections.read(request, signal)) {
     signal.throwIfAborted()
     switch (message.type) {
@@ -126,16 +137,18 @@ async function workOnDetections(deps: EngineDeps, source: VmSource, work: Work):
     }
   }
   const result = await ingest.finish()
-  const now = new Date(deps.clock.nowMs())
-  const durationMs = Math.max(0, now.getTime() - startedMs)
-  return mergeDetections(deps.pool, {
-    batch,
-    claim,
-    ingest: result,
-    places,
-    now,
-    durationMs,
-    bytes,
-    repairedChars,
+  const durationMs = Math.max(0, deps.clock.nowMs() - startedMs)
+  return work.merges.run(() => {
+    signal.throwIfAborted()
+    return mergeDetections(deps.pool, {
+      batch,
+      claim,
+      ingest: result,
+      places,
+      now: new Date(deps.clock.nowMs()),
+      durationMs,
+      bytes,
+      repairedChars,
+    })
   })
 }

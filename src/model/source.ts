@@ -47,6 +47,8 @@ export interface ReadRequest {
   afterId?: string
   /** Module-specific switches, e.g. `showIgs`, `showResults`. */
   options?: Readonly<Record<string, boolean>>
+  /** What was read before, by host id: what is the same need not be read again. */
+  fingerprints?: ReadonlyMap<string, Buffer>
 }
 
 export interface ReadContext<Config, Client> {

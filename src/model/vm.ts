@@ -100,6 +100,13 @@ export interface HostDetections {
   host: HostRecord
   detections: readonly DetectionRecord[]
   isLastPart: boolean
+  /**
+   * 16 bytes over all detections of the host as they came, for `ReadRequest.fingerprints` of a later read; null where they
+   * have to be read then as well. Only the last part may have it.
+   */
+  fingerprint: Buffer | null
+  /** The fingerprint is the one that the request named: the detections are as they were, and were not read. */
+  isAsBefore: boolean
 }
 
 export const HOST_PART_DETECTIONS_MAX = 5_000

@@ -292,6 +292,14 @@ create table host (
   constraint host_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE
 );
 
+create table host_fingerprint (
+  place_id bigint not null,
+  fingerprint uuid not null,
+  records integer not null,
+  constraint host_fingerprint_pkey PRIMARY KEY (place_id),
+  constraint host_fingerprint_place_id_fkey FOREIGN KEY (place_id) REFERENCES host(id) ON DELETE CASCADE
+) with (fillfactor=70);
+
 create table host_tag (
   integration_id bigint not null,
   place_id bigint not null,

@@ -13,6 +13,7 @@ import {
   listLivesByKey,
   listSourceKeys,
 } from '../../store/queries/findings.ts'
+import type { HostFingerprint } from '../../store/queries/fingerprints.ts'
 import { PRESENT, firstSight, seeAgain } from '../lifecycle.ts'
 import { FindingIds } from './finding-ids.ts'
 import { KnownHost } from './known-host.ts'
@@ -47,6 +48,10 @@ export interface IngestResult {
   repeatedPlaces: ReadonlySet<string>
   /** Places that came at all. */
   seenPlaces: ReadonlySet<string>
+  /** Places whose detections were those of their last answer, and were not read. */
+  placesAsBefore: ReadonlySet<string>
+  /** Of the places whose answer was taken whole. */
+  fingerprints: readonly HostFingerprint[]
 }
 
 /** Detections that are compared with one prefetch. */
@@ -86,6 +91,7 @@ export class BatchIngest {
   readonly #withInformation: boolean
   readonly #sink: RowSink
   readonly #places: ReadonlyMap<string, string>
+  readonly #known: ReadonlyMap<string, HostFingerprint>
   readonly #ids: FindingIds
 
   readonly #counts: IngestCounts = {
@@ -106,6 +112,8 @@ export class BatchIngest {
   readonly #incomplete = new Map<string, string[]>()
   readonly #repeated = new Set<string>()
   readonly #finished = new Set<string>()
+  readonly #asBefore = new Set<string>()
+  readonly #fingerprints = new Map<string, HostFingerprint>()
   /** Of the hosts whose last part has not come yet. */
   #contradictions: Contradiction[] = []
   #current: KnownHost | null = null
@@ -120,6 +128,8 @@ export class BatchIngest {
     withInformation: boolean
     /** Host id of Qualys → place. Only these hosts were asked for. */
     places: ReadonlyMap<string, string>
+    /** By host id of Qualys; what the source was told. */
+    fingerprints: ReadonlyMap<string, HostFingerprint>
   }) {
     this.#pool = options.pool
     this.#clock = options.clock
@@ -127,6 +137,7 @@ export class BatchIngest {
     this.#withInformation = options.withInformation
     this.#sink = new RowSink(options.pool, options.staging, options.target)
     this.#places = options.places
+    this.#known = options.fingerprints
     this.#ids = new FindingIds(options.pool)
   }
 
@@ -172,7 +183,18 @@ export class BatchIngest {
       incompletePlaces: this.#incomplete,
       repeatedPlaces: this.#repeated,
       seenPlaces: this.#finished,
+      placesAsBefore: this.#asBefore,
+      fingerprints: this.#wholeFingerprints(),
     }
+  }
+
+  /** Of whom nothing is owed: what was put aside or left out has to be met again. */
+  #wholeFingerprints(): HostFingerprint[] {
+    const putAside = new Set(this.#quarantined.map(({ hostId }) => this.#places.get(hostId ?? '')))
+    return [...this.#fingerprints.values()].filter(
+      ({ placeId }) =>
+        !putAside.has(placeId) && !this.#incomplete.has(placeId) && !this.#repeated.has(placeId),
+    )
   }
 
   async #addGroup(group: readonly HostDetections[]): Promise<void> {
@@ -189,8 +211,8 @@ export class BatchIngest {
 
   #placesToRead(group: readonly HostDetections[]): string[] {
     const placeIds = new Set<string>()
-    for (const { host } of group) {
-      const placeId = this.#places.get(host.hostId)
+    for (const { host, isAsBefore } of group) {
+      const placeId = isAsBefore ? undefined : this.#places.get(host.hostId)
       if (placeId !== undefined && placeId !== this.#current?.placeId) placeIds.add(placeId)
     }
     return [...placeIds]
@@ -207,6 +229,7 @@ export class BatchIngest {
       this.#repeated.add(placeId)
       return
     }
+    if (part.isAsBefore) return this.#passHost(placeId, part.host)
     if (this.#current?.placeId !== placeId) {
       this.#current = new KnownHost(placeId, known.get(placeId))
       this.#hosts.push(part.host)
@@ -221,6 +244,20 @@ export class BatchIngest {
     }
     this.#finished.add(placeId)
     this.#current = null
+    const { fingerprint } = part
+    if (fingerprint !== null)
+      this.#fingerprints.set(placeId, { placeId, fingerprint, records: host.seenCount })
+  }
+
+  /** A host whose detections are as they were: what it says of itself counts, and nothing else is new. */
+  #passHost(placeId: string, host: HostRecord): void {
+    const records = this.#known.get(host.hostId)?.records ?? 0
+    this.#counts.receivedHosts += 1
+    this.#counts.receivedRecords += records
+    this.#counts.unchangedRecords += records
+    this.#hosts.push(host)
+    this.#finished.add(placeId)
+    this.#asBefore.add(placeId)
   }
 
   #addDetection(host: KnownHost, record: HostRecord, detection: DetectionRecord, out: Brought): void {
@@ -337,6 +374,7 @@ export class BatchIngest {
         return this.#quarantineDetection(hostId, detection, result.reason)
       case 'older':
         this.#counts.olderRecords += 1
+        this.#fingerprints.delete(placeId)
         return
       case 'known': {
         this.#counts.changedRecords += 1

@@ -370,3 +370,44 @@ test('a finding that comes back after it was stale is open again, though nothing
     ])
   })
 })
+
+test('a host that comes byte for byte as before is not compared again, until something else has changed it', async ({
+  db,
+}) => {
+  const hosts = ['7', '8'].map((id) => ({ id, detections: [{ qid: '38100' }, { qid: '38101' }] }))
+  await withHub({ pool: db, estate: { hosts }, config: { showIgs: 'never' } }, async (hub) => {
+    await honestSync(hub)
+    const known = async () =>
+      (
+        await db.query<{ hostId: string; records: number }>(
+          `select h.host_id as "hostId", p.records from host_fingerprint p join host h on h.id = p.place_id order by 1`,
+        )
+      ).rows
+    const statesOf = async (hostId: string) =>
+      (
+        await db.query<{ state: string }>(
+          'select f.state from finding f join host h on h.id = f.place_id where h.host_id = $1',
+          [hostId],
+        )
+      ).rows.map((row) => row.state)
+    expect(await known()).toEqual([
+      { hostId: '7', records: 2 },
+      { hostId: '8', records: 2 },
+    ])
+    // Whoever compared would find another hash and write the finding again.
+    await db.query(`update observation set state_hash = gen_random_uuid()`)
+    expect(await ledgerOf(db, (await honestSync(hub)).id)).toMatchObject({
+      received: 4,
+      unchanged: 4,
+      changed: 0,
+    })
+
+    hub.fake.faults.add({ match: { ...DETECTIONS, times: 2 }, kind: 'drop-hosts', ids: ['7'] })
+    await honestSync(hub)
+    expect(await statesOf('7')).toEqual(['stale', 'stale'])
+    expect(await known()).toEqual([{ hostId: '8', records: 2 }])
+    expect(await ledgerOf(db, (await honestSync(hub)).id)).toMatchObject({ unchanged: 2, changed: 2 })
+    expect(await statesOf('7')).toEqual(['open', 'open'])
+    expect((await known()).length).toBe(2)
+  })
+})

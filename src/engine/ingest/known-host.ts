@@ -56,6 +56,11 @@ export class KnownHost {
     return this.#keys.get(sourceKey) ?? 0
   }
 
+  /** How many different findings came. */
+  get seenCount(): number {
+    return this.#seen.size
+  }
+
   /** Ids of the findings that are known and did not come; to be asked only after the last part. */
   notSeenIds(): string[] {
     const ids: string[] = []

@@ -1,13 +1,11 @@
 import type { XmlAttribute } from './attributes.ts'
 import { readTagTail } from './attributes.ts'
 import * as B from './bytes.ts'
-import { REFERENCE_LENGTH_STEP, readReference } from './entities.ts'
 import { XmlError, XmlFault, type XmlErrorCode } from './error.ts'
 import { XML_LIMITS, type XmlLimits } from './limits.ts'
 import { MarkupScanner, latin1ToUtf8 } from './markup.ts'
 import { NameTable, hashName } from './names.ts'
-import { TextPieces } from './pieces.ts'
-import { HAS_CR, HAS_FORBIDDEN, HAS_HIGH, HAS_REFERENCE, IS_CDATA } from './text.ts'
+import { TextScanner } from './text-scanner.ts'
 import { ByteWindow } from './window.ts'
 
 /** More bytes are needed: `write` the next chunk, or `end()`. */
@@ -24,6 +22,19 @@ const NO_ATTRIBUTES: readonly XmlAttribute[] = []
 
 type State = 'start' | 'before_root' | 'in_root' | 'after_root'
 
+/** What to gather before anything of it is given out as tags. */
+export interface LookAhead {
+  /** Where to stop; what it looks like inside CDATA is not told from what it is outside. */
+  until: Buffer
+  /** When this much has come without `until`, all of it is read as ever and nothing is shown. */
+  bytesMax: number
+  /**
+   * Shown the bytes from the current tag to `until`, and where in the document they end. When it returns true they are
+   * passed over: nothing of them is checked or given out.
+   */
+  passesOver(bytes: Buffer, endOffset: number): boolean
+}
+
 /**
  * A pull scanner over the bytes of one XML document that comes in chunks. It checks well-formedness like a parser, never
  * fetches anything, knows no entities beyond the five, and makes strings only when it is asked for them. What it yields
@@ -38,7 +49,6 @@ export class XmlScanner {
   attributes: readonly XmlAttribute[] = NO_ATTRIBUTES
   /** Whether only text stood between the open tag and this close tag. */
   isLeaf = false
-  repairedChars = 0
   readonly names: NameTable
   readonly #limits: XmlLimits
   readonly #window = new ByteWindow()
@@ -57,14 +67,14 @@ export class XmlScanner {
   #lastOpened = 0
   #likely = -1
 
-  /** The piece of text being scanned: where it starts and what was met in it. */
-  #pieceStart = 0
-  #pieceFlags = 0
-  readonly #pieces = new TextPieces()
+  readonly #text: TextScanner
+  #ahead: LookAhead | null = null
+  #aheadSearched = 0
 
   constructor(names: NameTable = new NameTable(), limits: Partial<XmlLimits> = {}) {
     this.names = names
     this.#limits = { ...XML_LIMITS, ...limits }
+    this.#text = new TextScanner(this.#window)
     this.#markup = new MarkupScanner(this.#window, this.#limits)
     this.#followers = new Int32Array(this.#limits.namesMax + names.size + 1)
     this.#stack = new Int32Array(this.#limits.depthMax + 1)
@@ -75,6 +85,11 @@ export class XmlScanner {
     return this.#window.bytesRead
   }
 
+  /** Characters that were replaced by U+FFFD. */
+  get repairedChars(): number {
+    return this.#text.repairedChars
+  }
+
   /** Bytes before the first `<` that were skipped. */
   get junkBytes(): number {
     return this.#markup.junkBytes
@@ -83,9 +98,7 @@ export class XmlScanner {
   /** Adds a chunk, after `next()` said NEED_BYTES. The scanner reads from the chunk itself; it must not be changed. */
   write(chunk: Buffer): void {
     const window = this.#window
-    const pieceStart = this.#pieceStart - window.runStart
-    window.append(this.#markup.isLatin1 ? latin1ToUtf8(chunk) : chunk)
-    this.#pieceStart = pieceStart + window.runStart
+    this.#text.append(this.#markup.isLatin1 ? latin1ToUtf8(chunk) : chunk)
     if (window.bytesRead > this.#limits.totalBytesMax) {
       throw this.#error(
         'limit',
@@ -104,6 +117,7 @@ export class XmlScanner {
     try {
       if (this.#given !== 'none') this.#startRun()
       if (this.#selfClosing) return this.#giveClose(this.#stack[this.depth]!, true)
+      if (this.#ahead !== null && !this.#gather(this.#ahead)) return NEED_BYTES
       const token = this.#state === 'in_root' ? this.#scanContent() : this.#scanOutside()
       if (token === NEED_BYTES) this.#checkWait()
       return token
@@ -116,17 +130,17 @@ export class XmlScanner {
 
   /** The text between the tag before and this one: references expanded, line ends folded, comments left out. */
   text(): string {
-    return this.#pieces.decode(this.#window.bytes, this.#window.runStart)
+    return this.#text.pieces.decode(this.#window.bytes, this.#window.runStart)
   }
 
   /** Whether the bytes from `textStart` to `textEnd` are the text as UTF-8, with nothing to expand or to repair. */
   get isVerbatim(): boolean {
-    return this.#pieces.isVerbatim
+    return this.#text.pieces.isVerbatim
   }
 
   /** Like `isVerbatim`, and ASCII alone. */
   get isAscii(): boolean {
-    return this.#pieces.isAscii
+    return this.#text.pieces.isAscii
   }
 
   /** The buffer that `textStart` and `textEnd` point into, until `next()` is called. */
@@ -135,11 +149,11 @@ export class XmlScanner {
   }
 
   get textStart(): number {
-    return this.#window.runStart + this.#pieces.start
+    return this.#window.runStart + this.#text.pieces.start
   }
 
   get textEnd(): number {
-    return this.#window.runStart + this.#pieces.end
+    return this.#window.runStart + this.#text.pieces.end
   }
 
   /** Keeps all bytes from the start of the current tag on, until `unmark()`; there is one mark. */
@@ -159,105 +173,52 @@ export class XmlScanner {
     return raw.replaceAll('\0', '\uFFFD').slice(0, charsMax)
   }
 
+  /** Where in the document the current tag starts. */
+  get tagOffset(): number {
+    return this.#window.documentOffset(this.#tagStart)
+  }
+
+  /** After an open tag: shows what follows it before it is given out, as `LookAhead` says. */
+  lookAhead(ahead: LookAhead): void {
+    // An element that is closed already has nothing to look at.
+    if (this.#selfClosing) return
+    this.#ahead = ahead
+    this.#aheadSearched = 0
+  }
+
+  /** False when more bytes are needed. */
+  #gather(ahead: LookAhead): boolean {
+    const window = this.#window
+    const bytes = window.bytes.subarray(window.runStart, window.end)
+    const found = bytes.indexOf(ahead.until, this.#aheadSearched)
+    if (found < 0 && bytes.length < ahead.bytesMax && !this.#ended) {
+      this.#aheadSearched = Math.max(0, bytes.length - ahead.until.length + 1)
+      return false
+    }
+    this.#ahead = null
+    const end = window.runStart + found
+    if (found < 0 || !ahead.passesOver(bytes.subarray(0, found), window.documentOffset(end))) return true
+    window.position = end
+    this.#text.startRun()
+    return true
+  }
+
   // --- inside the root element -----------------------------------------------------------------------------------
 
   #scanContent(): XmlToken {
     const window = this.#window
+    const text = this.#text
     for (;;) {
-      if ((this.#pieceFlags & IS_CDATA) !== 0) {
-        if (!this.#scanCdata()) return NEED_BYTES
+      if (text.isInCdata) {
+        if (!text.scanCdata()) return NEED_BYTES
       } else {
-        if (!this.#scanText()) return NEED_BYTES
+        if (!text.scanText()) return NEED_BYTES
         const second = window.bytes[window.position + 1]!
         if (second === B.SLASH) return this.#scanCloseTag()
         if (!B.isMarkupStart(second)) return this.#scanOpenTag()
         if (!this.#scanMarkup()) return NEED_BYTES
       }
     }
-  }
-
-  /** Goes on to the next `<` and the byte after it; false when more bytes are needed. */
-  #scanText(): boolean {
-    const window = this.#window
-    const { bytes, end } = window
-    const classes = B.TEXT_CLASS
-    let at = window.position
-    let step = 1
-    while (step > 0) {
-      let byteClass: number = B.PLAIN
-      while (at < end && (byteClass = classes[bytes[at]!]!) === B.PLAIN) at += 1
-      if (at >= end || byteClass === B.CLASS_LESS) break
-      if (byteClass === B.CLASS_GREATER && this.#afterTwoBrackets(at)) {
-        throw new XmlFault('cdata_end_in_text', 'Text holds "]]>" outside of CDATA.', at)
-      }
-      step = this.#noteSpecial(byteClass, at)
-      at += step
-    }
-    window.position = at
-    return step > 0 && at + 1 < end
-  }
-
-  /** Goes on to the end of the CDATA section and behind it; false when more bytes are needed. */
-  #scanCdata(): boolean {
-    const window = this.#window
-    const { bytes, end } = window
-    const classes = B.CDATA_CLASS
-    let at = window.position
-    let step = 1
-    while (step > 0) {
-      let byteClass: number = B.PLAIN
-      while (at < end && (byteClass = classes[bytes[at]!]!) === B.PLAIN) at += 1
-      if (at >= end) break
-      if (byteClass === B.CLASS_GREATER && this.#afterTwoBrackets(at)) {
-        this.#endPiece(at - 2, at + 1)
-        return true
-      }
-      step = this.#noteSpecial(byteClass, at)
-      at += step
-    }
-    window.position = at
-    return false
-  }
-
-  #afterTwoBrackets(at: number): boolean {
-    const bytes = this.#window.bytes
-    return (
-      at - 2 >= this.#pieceStart && bytes[at - 1] === B.BRACKET_CLOSE && bytes[at - 2] === B.BRACKET_CLOSE
-    )
-  }
-
-  /** Notes what is special about the byte at `at`; returns how many bytes it takes, 0 when more are needed. */
-  #noteSpecial(byteClass: number, at: number): number {
-    const { bytes, end } = this.#window
-    if (byteClass === B.CLASS_AMPERSAND) {
-      this.#pieceFlags |= HAS_REFERENCE
-      return readReference(bytes, at, end) % REFERENCE_LENGTH_STEP
-    }
-    if (byteClass === B.CLASS_CR) {
-      this.#pieceFlags |= HAS_CR
-    } else if (byteClass === B.CLASS_HIGH) {
-      const step = B.utf8Step(bytes, at, end)
-      this.#pieceFlags |= HAS_HIGH
-      if (step >= 0) return step
-      this.#pieceFlags |= HAS_FORBIDDEN
-      this.repairedChars += 1
-      return -step
-    } else if (byteClass === B.CLASS_FORBIDDEN) {
-      this.#pieceFlags |= HAS_FORBIDDEN
-      this.repairedChars += 1
-    }
-    return 1
-  }
-
-  /** Ends the current piece of text at `end` and starts the next one at `next`, where scanning goes on. */
-  #endPiece(end: number, next: number): void {
-    const window = this.#window
-    if (end > this.#pieceStart) {
-      this.#pieces.add(this.#pieceStart - window.runStart, end - window.runStart, this.#pieceFlags)
-    }
-    this.#pieceStart = next
-    this.#pieceFlags = 0
-    window.position = next
   }
 
   #scanOpenTag(): XmlToken {
@@ -272,7 +233,7 @@ export class XmlScanner {
     if (tail === null) return NEED_BYTES
     this.attributes = tail.attributes
     this.#selfClosing = tail.selfClosing
-    this.repairedChars += tail.repairedChars
+    this.#text.repairedChars += tail.repairedChars
     return this.#giveOpen(name, tail.next)
   }
 
@@ -385,7 +346,7 @@ export class XmlScanner {
       throw new XmlFault('limit', `A record has more than ${limits.markedBytesMax} bytes.`, mark)
     }
     this.#tagStart = start
-    this.#endPiece(start, next)
+    this.#text.endPiece(start, next)
   }
 
   /** Settles the token given out before and starts to collect the text that follows it. */
@@ -395,8 +356,7 @@ export class XmlScanner {
       if (this.depth === 0) this.#state = 'after_root'
     }
     this.#given = 'none'
-    this.#pieces.clear()
-    this.#pieceStart = this.#window.startRun()
+    this.#text.startRun()
   }
 
   /** More bytes are needed: refuses when there are none, or when too many are kept already. */
@@ -424,8 +384,8 @@ export class XmlScanner {
     const start = this.#window.position
     const markup = this.#markup.scanInside()
     if (markup === 0) return false
-    this.#endPiece(start, markup)
-    if (this.#markup.isCdata) this.#pieceFlags = IS_CDATA
+    this.#text.endPiece(start, markup)
+    if (this.#markup.isCdata) this.#text.beginCdata()
     return true
   }
 
@@ -440,7 +400,7 @@ export class XmlScanner {
     for (;;) {
       const { bytes, end } = window
       while (window.position < end && B.isSpace(bytes[window.position]!)) window.position += 1
-      this.#pieceStart = window.startRun()
+      this.#text.startRun()
       if (window.position >= end && this.#ended && this.#state === 'after_root') return DONE
       const isMarkup = window.position < end && bytes[window.position] === B.LESS
       if (window.position + (isMarkup ? 1 : 0) >= end) return NEED_BYTES

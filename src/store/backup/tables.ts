@@ -52,4 +52,6 @@ export const LEFT_OUT_TABLES: readonly string[] = [
   'evidence_staging',
   // Found again by two looks.
   'evidence_orphan',
+  // Without it each host is read in full once more.
+  'host_fingerprint',
 ]

@@ -13,6 +13,7 @@ export const KNOWN_STATE_HASH_AT = 24
 export const KNOWN_VOLATILE_HASH_AT = 40
 
 export async function readKnownFindings(db: Db, placeIds: readonly string[]): Promise<KnownFindings> {
+  if (placeIds.length === 0) return new Map()
   const result = await db.query<[string, Buffer]>({
     name: 'known-findings',
     text: `select place_id,

@@ -1,5 +1,6 @@
 import type { FindingState } from '../../model/finding.ts'
 import type { Db, Tx } from '../db.ts'
+import { forgetFingerprints } from './fingerprints.ts'
 
 /** The part of a finding from which its next state follows. */
 export interface StoredLife {
@@ -158,6 +159,7 @@ export async function applyStateChanges(
 ): Promise<void> {
   if (input.changes.length === 0) return
   const { changes } = input
+  await forgetFingerprints(tx, [...new Set(changes.map((change) => change.placeId))])
   await tx.query(
     `with change as (
        select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])

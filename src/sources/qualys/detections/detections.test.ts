@@ -538,6 +538,7 @@ test('T7 T8 T12 T13: all states are asked for, nothing is filtered at the source
   expect(byIds.params).toEqual({
     ...always,
     ids: '190-192,200,9223372036854775806-9223372036854775807',
+    truncation_limit: '6',
     show_results: '1',
     show_igs: '0',
   })

@@ -3,7 +3,8 @@ import type { CheckContext, ReadContext, SourceMessage, SourceModule } from '../
 import type { HostDetections } from '../../../model/vm.ts'
 import type { QualysClient } from '../client.ts'
 import { readFoPages } from '../fo-read.ts'
-import { toFoInstant, toIdRanges } from '../fo-requests.ts'
+import { toFoInstant, toIdParams } from '../fo-requests.ts'
+import { ListFingerprints } from './fingerprint.ts'
 import { DetectionReader, NAMES } from './parse.ts'
 import { ROOT } from './schema.ts'
 
@@ -45,7 +46,8 @@ function toPath(version: string): string {
 
 /**
  * Options: `showIgs` (information gathered, default false), `showResults` (default true). Yields one array for each
- * chunk of the stream; a host with more than `HOST_PART_DETECTIONS_MAX` detections comes in several parts.
+ * chunk of the stream; a host with more than `HOST_PART_DETECTIONS_MAX` detections comes in several parts. A host whose
+ * detections have the fingerprint that the request names for it comes without them.
  */
 function read(
   context: ReadContext<DetectionsConfig, QualysClient>,
@@ -59,7 +61,10 @@ function read(
     params: toParams(request),
     expectRoot: ROOT,
     names: NAMES,
-    createReader: () => new DetectionReader(integrationId),
+    createReader: () => {
+      const asked = { withInformation: request.options?.['showIgs'] === true }
+      return new DetectionReader(integrationId, new ListFingerprints(asked, request.fingerprints))
+    },
   })
 }
 
@@ -78,7 +83,7 @@ function toParams(request: ReadContext<DetectionsConfig, QualysClient>['request'
     show_igs: request.options?.['showIgs'] === true ? '1' : '0',
     arf_kernel_filter: '0',
   }
-  if (request.ids !== undefined) params['ids'] = toIdRanges(request.ids)
+  if (request.ids !== undefined) Object.assign(params, toIdParams(request.ids))
   if (request.changedSinceMs !== undefined) params['vm_processed_after'] = toFoInstant(request.changedSinceMs)
   return params
 }

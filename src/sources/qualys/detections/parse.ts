@@ -9,6 +9,7 @@ import { type DetectionRecord, HOST_PART_DETECTIONS_MAX, type HostDetections } f
 import { type FoRecordReader, RECORDS_DEPTH } from '../fo-body.ts'
 import { FieldReader } from '../fo-fields.ts'
 import { HOST_FIELDS_DEPTH, HOST_LEAF_NAMES, HostReader } from '../fo-host.ts'
+import { ListFingerprints } from './fingerprint.ts'
 import { DetectionSealer } from './identity.ts'
 import {
   DETECTION,
@@ -52,6 +53,7 @@ export class DetectionReader implements FoRecordReader<Message> {
   readonly #fields: FieldReader<DetectionDraft>
   readonly #sealer: DetectionSealer
   readonly #seen = new SeenDetections()
+  readonly #fingerprints: ListFingerprints
 
   /** The depth of an element that is not read, with all that is in it; 0 for none. */
   #skipDepth = 0
@@ -62,7 +64,8 @@ export class DetectionReader implements FoRecordReader<Message> {
   #hosts: HostDetections[] = []
   #quarantine: Message[] = []
 
-  constructor(integrationId: string) {
+  constructor(integrationId: string, fingerprints = new ListFingerprints({ withInformation: false })) {
+    this.#fingerprints = fingerprints
     this.#sealer = new DetectionSealer(integrationId)
     this.#fields = new FieldReader({
       depth: DETECTION_FIELDS_DEPTH,
@@ -113,6 +116,7 @@ export class DetectionReader implements FoRecordReader<Message> {
     this.#host.begin()
     this.#detections = []
     this.#hasLostDetections = false
+    this.#fingerprints.beginHost()
     this.#seen.clear()
     scanner.mark()
   }
@@ -122,6 +126,7 @@ export class DetectionReader implements FoRecordReader<Message> {
       this.#host.fields.onTag(token, scanner, values)
     } else if (token === CLOSE) {
       this.#inDetections = false
+      this.#fingerprints.endList(scanner)
     } else if (this.#host.draft.hostId === '') {
       // Without a host these detections have no place; the host is put aside as a whole.
       this.#skipDepth = HOST_FIELDS_DEPTH
@@ -129,6 +134,7 @@ export class DetectionReader implements FoRecordReader<Message> {
     } else {
       this.#inDetections = true
       scanner.unmark()
+      this.#fingerprints.beginList(this.#host.draft.hostId, scanner)
     }
   }
 
@@ -138,8 +144,13 @@ export class DetectionReader implements FoRecordReader<Message> {
     if (hostId === '' || this.#hasLostDetections) {
       const reason = 'A host has no readable ID before its detections.'
       this.#putAside({ hostId: hostId || null, qid: null, reason, raw: raw(scanner) })
+    } else if (this.#fingerprints.isTorn) {
+      const reason = 'A host has more than one list of detections, one of them as it was before.'
+      this.#putAside({ hostId, qid: null, reason, raw: '' })
     } else {
-      this.#hosts.push({ host: this.#host.record(), detections: this.#detections, isLastPart: true })
+      const { value: fingerprint, isKnown: isAsBefore } = this.#fingerprints
+      const host = this.#host.record()
+      this.#hosts.push({ host, detections: this.#detections, isLastPart: true, fingerprint, isAsBefore })
       if (problem !== null) {
         const extra = this.#host.fields.extra() ?? {}
         const text = Object.entries(extra).map(([name, value]) => `${name}: ${value}`)
@@ -202,7 +213,9 @@ export class DetectionReader implements FoRecordReader<Message> {
   }
 
   #endPart(): void {
-    this.#hosts.push({ host: this.#host.record(), detections: this.#detections, isLastPart: false })
+    const host = this.#host.record()
+    const detections = this.#detections
+    this.#hosts.push({ host, detections, isLastPart: false, fingerprint: null, isAsBefore: false })
     this.#detections = []
   }
 
@@ -215,6 +228,7 @@ export class DetectionReader implements FoRecordReader<Message> {
   }
 
   #putAside(what: QuarantinedRecord): void {
+    this.#fingerprints.forget()
     this.#quarantine.push({
       type: 'quarantine',
       what: { ...what, raw: what.raw.slice(0, QUARANTINE_RAW_CHARS_MAX) },

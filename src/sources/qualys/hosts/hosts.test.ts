@@ -242,6 +242,7 @@ test('details of hosts are asked for with tags and asset ids, by ranges of ids',
     show_asset_id: '1',
     show_tags: '1',
     ids: '5-6,9',
+    truncation_limit: '3',
   })
 })
 

@@ -4,7 +4,7 @@ import type { HostRecord } from '../../../model/vm.ts'
 import type { QualysClient } from '../client.ts'
 import { ID_SET_NAMES, IdSetReader } from '../fo-id-set.ts'
 import { readFoPages } from '../fo-read.ts'
-import { toFoInstant, toIdRanges } from '../fo-requests.ts'
+import { toFoInstant, toIdParams } from '../fo-requests.ts'
 import { HostListReader, NAMES } from './parse.ts'
 import { ROOT } from './schema.ts'
 
@@ -98,8 +98,7 @@ function readHosts({ client, signal, config, request }: Context): AsyncGenerator
 }
 
 function toSelection(request: Context['request']): Record<string, string> {
-  const selection: Record<string, string> = {}
-  if (request.ids !== undefined) selection['ids'] = toIdRanges(request.ids)
+  const selection = request.ids === undefined ? {} : toIdParams(request.ids)
   if (request.changedSinceMs !== undefined)
     selection['vm_processed_after'] = toFoInstant(request.changedSinceMs)
   return selection
