@@ -26,7 +26,7 @@ test('an event stream that fails says so in an event and in the log, and nowhere
     await db.query('alter table run rename to run_of_before')
     let rest = ''
     for (let part = await text.read(); !part.done; part = await text.read()) rest += part.value
-    const [, data = ''] = /event: error\ndata:(.*)\n\n$/.exec(rest) ?? []
+    const [, data = ''] = /event: error\ndata: (.*)\n\n$/.exec(rest) ?? []
     const told = JSON.parse(data) as { kind: string; message: string; requestId: string }
     expect(told).toMatchObject({ kind: 'bug', message: expect.stringContaining(told.requestId) })
     expect(data).not.toContain('relation')

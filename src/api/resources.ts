@@ -41,9 +41,18 @@ export const Ledger = z
     batchesDone: z.number(),
     batchesOwed: z.number(),
     batchesOpen: z.number(),
+    /** Went on as two halves; not among `batches`. */
+    batchesSplit: z.number(),
     requestedHosts: z.number(),
     receivedHosts: z.number(),
     receivedRecords: z.number(),
+    /** Came although nobody had asked for them; not taken. */
+    unexpectedHosts: z.number(),
+    /** Left out of the answer, and nothing was expected of them: they have no detections. */
+    emptyHosts: z.number(),
+    /** Asked for a second time, since something that was expected of them had not come. */
+    askedAgainHosts: z.number(),
+    missingRecords: z.number(),
     newRecords: z.number(),
     changedRecords: z.number(),
     seenRecords: z.number(),
@@ -67,7 +76,59 @@ export const RunReport = z
     owedHosts: z.number(),
     transitions: z.array(z.object({ oldState: z.string(), newState: z.string(), count: z.number() })),
     gaps: z.object({ opened: z.number(), stillOwed: z.number(), settled: z.number() }),
+    /** What was owed at the end of the run, by reason. */
+    owed: z.array(
+      z.object({
+        kind: z.string(),
+        reason: z.string(),
+        count: z.number(),
+        examples: z.array(z.string()),
+        since: z.string(),
+        triesMax: z.number(),
+        nextTryAt: instant,
+        settledSince: z.number(),
+      }),
+    ),
     quarantined: z.number(),
+    /** What came and could not be understood, by reason, each with one example. */
+    quarantine: z.array(
+      z.object({ reason: z.string(), count: z.number(), hostId: id.nullable(), qid: z.string().nullable() }),
+    ),
+    /** Batches that did not come at the first try. */
+    troubles: z.array(
+      z.object({
+        what: z.enum(['parked', 'retried', 'split', 'owed']),
+        module: z.string(),
+        reason: z.string(),
+        batches: z.number(),
+        hosts: z.number(),
+        triesMax: z.number(),
+        nextAt: instant,
+      }),
+    ),
+    /** What the run waited for: which endpoint or module, why, how often, and how long in all. */
+    waits: z.array(
+      z.object({
+        what: z.string(),
+        cause: z.enum(['rate_limit', 'concurrency', 'own_share', 'own_slots', 'trouble']),
+        reason: z.string(),
+        waits: z.number(),
+        waitedMs: z.number(),
+        firstAt: z.string(),
+        untilAt: z.string(),
+      }),
+    ),
+    /** Calls that the run has made, beside what is known of the budget of each endpoint. */
+    calls: z.array(
+      z.object({
+        endpoint: z.string(),
+        calls: z.number(),
+        callsMax: z.number().nullable(),
+        windowSec: z.number().nullable(),
+        callsRemaining: z.number().nullable(),
+        reportedAt: instant,
+      }),
+    ),
     tickets: z.array(
       z.object({
         op: z.string(),

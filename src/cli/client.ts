@@ -24,7 +24,7 @@ type Query = Readonly<Record<string, string | number | boolean | undefined>>
 export interface ApiClient {
   get<Answer>(path: string, query?: Query): Promise<Answer>
   post<Answer>(path: string, options?: { query?: Query; body?: unknown }): Promise<Answer>
-  /** Server-sent events, until the server ends them. */
+  /** Server-sent events, until the server ends them. Its `error` is thrown as what it says. */
   events<Data>(path: string): AsyncGenerator<{ event: string; data: Data }>
 }
 
@@ -63,9 +63,13 @@ export function createApiClient(server: { url: string; token: string }, signal: 
       if (answer.body === null) return
       const text = answer.body.pipeThrough(new TextDecoderStream())
       try {
-        for await (const event of parseEvents(text)) yield { ...event, data: JSON.parse(event.data) as Data }
+        for await (const { event, data } of parseEvents(text)) {
+          if (event === 'error') throw saidError(JSON.parse(data) as Record<string, unknown>, 'The server failed.')
+          yield { event, data: JSON.parse(data) as Data }
+        }
       } catch (cause) {
-        throw cause instanceof SyntaxError ? cause : unreachable(cause, signal, false)
+        if (cause instanceof SyntaxError || cause instanceof ApiError || cause instanceof HubError) throw cause
+        throw unreachable(cause, signal, false)
       }
     },
   }
@@ -81,8 +85,11 @@ async function* parseEvents(text: AsyncIterable<string>): AsyncGenerator<{ event
     buffer = blocks.pop() ?? ''
     for (const block of blocks) {
       const lines = block.split('\n')
+      // The space after the colon may be left out.
       const field = (name: string) =>
-        lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2))
+        lines
+          .filter((line) => line.startsWith(`${name}:`))
+          .map((line) => line.slice(name.length + 1).replace(/^ /, ''))
       const data = field('data')
       if (data.length > 0) yield { event: field('event')[0] ?? 'message', data: data.join('\n') }
     }
@@ -91,10 +98,14 @@ async function* parseEvents(text: AsyncIterable<string>): AsyncGenerator<{ event
 
 async function toError(answer: Response): Promise<ApiError> {
   const body = (await answer.json().catch(() => ({}))) as Record<string, unknown>
+  return saidError(body, `The server answered ${answer.status}.`)
+}
+
+function saidError(body: Record<string, unknown>, otherwise: string): ApiError {
   const text = (name: string) => (typeof body[name] === 'string' ? body[name] : null)
   const hints = Array.isArray(body['hints']) ? body['hints'].map(String) : []
   const hint = text('hint')
-  return new ApiError(text('detail') ?? text('message') ?? `The server answered ${answer.status}.`, {
+  return new ApiError(text('detail') ?? text('message') ?? otherwise, {
     kind: text('kind') ?? 'config',
     code: text('code'),
     hints: hint === null ? hints : [hint, ...hints],

@@ -71,14 +71,18 @@ export function formatDuration(seconds: number | null): string {
   return `${Math.round(seconds / MINUTE_SECONDS)} min`
 }
 
-/** Names and values below each other, for one thing. */
+/** Names and values below each other, for one thing; a value of several lines stands below its first one. */
 export function formatFields(
-  fields: readonly (readonly [name: string, value: string | number | null])[],
+  fields: readonly (readonly [name: string, value: string | number | null | readonly string[]])[],
 ): string {
   const width = Math.max(...fields.map(([name]) => name.length))
   return fields
-    .filter(([, value]) => value !== null && value !== '')
-    .map(([name, value]) => `${name.padEnd(width)}  ${singleLine(String(value))}\n`)
+    .flatMap(([name, value]) => {
+      const lines = Array.isArray(value) ? value : [value]
+      return lines
+        .filter((line) => line !== null && line !== '')
+        .map((line, index) => `${(index === 0 ? name : '').padEnd(width)}  ${singleLine(String(line))}\n`)
+    })
     .join('')
 }
 
@@ -97,6 +101,34 @@ export function formatCount(count: number, one: string, many = `${one}s`): strin
 /** To the minute: the exact instant is in the JSON. */
 export function formatInstant(instant: string | null): string {
   return instant === null ? '' : `${instant.slice(0, 10)} ${instant.slice(11, 16)}Z`
+}
+
+const SECOND_MS = 1_000
+const MINUTE_MS = 60 * SECOND_MS
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+/** Exactly, with the two largest units: 42 min 5 s, 23 h 53 min. */
+export function formatSpan(durationMs: number): string {
+  const whole = Math.max(0, Math.round(durationMs / SECOND_MS) * SECOND_MS)
+  const parts = (
+    [
+      [DAY_MS, 'd'],
+      [HOUR_MS, 'h'],
+      [MINUTE_MS, 'min'],
+      [SECOND_MS, 's'],
+    ] as const
+  ).map(([unitMs, name], index, units) => {
+    const above = units[index - 1]?.[0] ?? Infinity
+    return [Math.floor((whole % above) / unitMs), name] as const
+  })
+  const first = parts.findIndex(([count]) => count > 0)
+  if (first < 0) return 'under a second'
+  return parts
+    .slice(first, first + 2)
+    .filter(([count]) => count > 0)
+    .map(([count, name]) => `${count} ${name}`)
+    .join(' ')
 }
 
 export function printJson(stdout: Output, data: unknown, meta: Record<string, unknown> = {}): void {

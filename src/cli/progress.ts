@@ -17,10 +17,10 @@ export class ProgressLine {
   }
 
   show(progress: RunProgress): void {
-    const { state, phase, waitingUntil } = progress.run
+    const { state, phase, waitingUntil, waitingReason } = progress.run
     this.#line.show({
       text: progressText(progress, this.#rate(progress, this.#clock.nowMs())),
-      step: `${state} ${phase} ${waitingUntil ?? ''}`,
+      step: `${state} ${phase} ${waitingUntil ?? waitingReason ?? ''}`,
       percent: percentOf(progress),
     })
   }
@@ -48,7 +48,10 @@ export function progressText(progress: RunProgress, detectionsPerSecond: number)
   const ledger = ledgerOf(progress, 'qualys.detections')
   const parts: string[] = []
   if (run.visibleHosts !== null && ledger !== undefined) {
-    parts.push(`hosts ${number(ledger.receivedHosts)}/${number(run.expectedHosts ?? 0)}`)
+    const expected = run.expectedHosts ?? 0
+    // A host that was asked for twice may have come twice.
+    const answered = Math.min(expected, ledger.receivedHosts + ledger.emptyHosts)
+    parts.push(`hosts ${number(answered)}/${number(expected)}`)
     const rate = detectionsPerSecond > 0 ? ` (${number(Math.round(detectionsPerSecond))}/s)` : ''
     parts.push(`${number(ledger.receivedRecords)} detections${rate}`)
     const batches = progress.ledger.reduce((sum, one) => sum + one.batches, 0)
@@ -57,6 +60,7 @@ export function progressText(progress: RunProgress, detectionsPerSecond: number)
   }
   if (run.waitingUntil !== null)
     parts.push(`waiting until ${run.waitingUntil.slice(11, 19)}Z: ${run.waitingReason ?? 'quota'}`)
+  else if (run.waitingReason !== null) parts.push(`waiting: ${run.waitingReason}`)
   if (tickets.planning) parts.push('tickets are planned')
   if (tickets.done + tickets.waiting > 0)
     parts.push(`tickets: ${number(tickets.done)} changes sent, ${number(tickets.waiting)} to go`)

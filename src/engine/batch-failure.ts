@@ -11,6 +11,7 @@ import {
 } from '../store/queries/batches.ts'
 import { type NewGap, openGaps } from '../store/queries/gaps.ts'
 import { getPlaces } from '../store/queries/hosts.ts'
+import { noteRunWait } from '../store/queries/run-waits.ts'
 import { inTransaction } from '../store/transaction.ts'
 import { withDatabase } from './database-trouble.ts'
 import type { EngineDeps } from './deps.ts'
@@ -84,6 +85,14 @@ async function carryOut(
     case 'wait':
       return giveBatchBack(tx, claim, { notBefore: decision.notBefore, error, isFailure: false })
     case 'retry':
+      await noteRunWait(tx, {
+        integrationId: batch.integrationId,
+        what: batch.module,
+        cause: 'trouble',
+        reason: error,
+        sinceMs: nowMs,
+        untilMs: decision.notBefore.getTime(),
+      })
       return giveBatchBack(tx, claim, { notBefore: decision.notBefore, error, isFailure: true })
     case 'split':
       await insertBatches(tx, batch, halves(batch))

@@ -79,7 +79,7 @@ export async function mergeDetections(pool: pg.Pool, outcome: BatchOutcome): Pro
     const staleRecords = await settleIncomplete(tx, outcome, whatCame.incomplete)
     await writeGaps(tx, outcome, whatCame)
     await writeFingerprints(tx, outcome)
-    await finishBatch(tx, claim, toLedger(outcome, missing, staleRecords), now)
+    await finishBatch(tx, claim, toLedger(outcome, { ...whatCame, missing, staleRecords }), now)
     return true
   })
 }
@@ -109,6 +109,8 @@ interface WhatCame {
   incomplete: ReadonlyMap<string, string[]>
   /** Those of them that did not come at all while something of them is owed: silence is no answer to that. */
   silent: ReadonlySet<string>
+  /** How many others did not come, which is how Qualys says that nothing is there. */
+  emptyHosts: number
 }
 
 async function judgeAnswer(tx: Tx, outcome: BatchOutcome): Promise<WhatCame> {
@@ -131,7 +133,9 @@ async function judgeAnswer(tx: Tx, outcome: BatchOutcome): Promise<WhatCame> {
     silent.add(placeId)
     incomplete.set(placeId, incomplete.get(placeId) ?? [])
   }
-  return { incomplete, silent }
+  const putAside = new Set(ingest.quarantined.map(({ hostId }) => places.get(hostId ?? '')))
+  const empty = absent.filter((placeId) => !incomplete.has(placeId) && !putAside.has(placeId))
+  return { incomplete, silent, emptyHosts: empty.length }
 }
 
 /** Descriptions of hosts are owed by another module; no answer of this one settles them. */
@@ -264,10 +268,14 @@ function toGap(record: QuarantinedRecord, places: ReadonlyMap<string, string>): 
   return { kind: 'record', key, placeId, reason: record.reason }
 }
 
-function toLedger(outcome: BatchOutcome, missingRecords: number, staleRecords: number): BatchLedger {
+function toLedger(
+  outcome: BatchOutcome,
+  { emptyHosts, missing, staleRecords }: { emptyHosts: number; missing: number; staleRecords: number },
+): BatchLedger {
   return {
     ...outcome.ingest.counts,
-    missingRecords,
+    emptyHosts,
+    missingRecords: missing,
     staleRecords,
     repairedChars: outcome.repairedChars,
     bytes: outcome.bytes,

@@ -7,13 +7,23 @@ const DELAY_MS_MAX = 5 * 60_000
 /** A far side that is always busy is given up after this many waits. */
 const WAITS_MAX = 50
 
+/** What is waited for before another try. */
+export interface PatientWait {
+  what: string
+  sinceMs: number
+  untilMs: number
+  reason: string
+  /** Something failed; not a limit that the far side keeps. */
+  isTrouble: boolean
+}
+
 /**
  * Does something that is asked for as a whole, such as the list of ids: waits as long as it is told to, tries again
  * what may pass by itself, and throws everything else.
  */
 export async function withPatience<T>(
   deps: EngineDeps,
-  options: { what: string; signal: AbortSignal; onWait: (untilMs: number, reason: string) => Promise<void> },
+  options: { what: string; signal: AbortSignal; onWait: (wait: PatientWait) => Promise<void> },
   attempt: () => Promise<T>,
 ): Promise<T> {
   let failures = 0
@@ -38,7 +48,9 @@ export async function withPatience<T>(
       const delayMs =
         error.retryAfterMs ?? Math.min(FIRST_DELAY_MS * 2 ** Math.max(0, failures - 1), DELAY_MS_MAX)
       deps.log.warn({ error: error.message, delayMs }, `${options.what} is tried again.`)
-      await options.onWait(deps.clock.nowMs() + delayMs, error.message)
+      const sinceMs = deps.clock.nowMs()
+      const told = { what: options.what, reason: error.message, isTrouble: !isWait }
+      await options.onWait({ ...told, sinceMs, untilMs: sinceMs + delayMs })
       await deps.clock.sleep(delayMs, options.signal)
     }
   }

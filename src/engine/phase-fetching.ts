@@ -17,7 +17,10 @@ export async function fetchBatches(context: RunContext): Promise<void> {
     if (work.open === 0) break
     const waitMs = work.nextAt === null ? 0 : work.nextAt.getTime() - deps.clock.nowMs()
     if (work.claimed === 0 && work.nextAt !== null && waitMs > 0) {
-      await showWait(context, work.nextAt.getTime(), work.error ?? 'a batch is parked')
+      await showWait(context, {
+        untilMs: work.nextAt.getTime(),
+        reason: work.error ?? 'a batch is parked',
+      })
       await deps.clock.sleep(Math.min(waitMs, WAIT_PIECE_MS_MAX), signal)
     } else {
       await deps.clock.sleep(POLL_MS, signal)

@@ -8,10 +8,10 @@ import { fenceByEpoch } from '../store/queries/leases.ts'
 import { getModuleState } from '../store/queries/module-state.ts'
 import { type RunRow, changeRun, getLastGoodRun } from '../store/queries/runs.ts'
 import { inTransaction } from '../store/transaction.ts'
-import { withPatience } from './patience.ts'
+import { type PatientWait, withPatience } from './patience.ts'
 import { bringInList } from './presence.ts'
 import { bringInTags, readTags } from './read-tags.ts'
-import { type RunContext, RunLost, showWait } from './run-context.ts'
+import { type RunContext, RunLost, keepWait } from './run-context.ts'
 import { describeDrift, scopeFingerprint } from './scope.ts'
 import { DETECTIONS_MODULE, HOSTS_MODULE } from './vm-source.ts'
 
@@ -86,7 +86,7 @@ interface IdList {
 async function readIds(context: RunContext, request: ReadRequest): Promise<IdList> {
   const { deps, source, signal } = context
   const what = request.changedSinceMs === undefined ? 'The list of host ids' : 'The list of changed host ids'
-  const onWait = (untilMs: number, reason: string) => showWait(context, untilMs, reason)
+  const onWait = (wait: PatientWait) => keepWait(context, wait)
   return withPatience(deps, { what, signal, onWait }, async () => {
     const ids = new Set<string>()
     let serverTimeMs: number | null = null

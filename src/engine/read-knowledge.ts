@@ -13,8 +13,8 @@ import { insertTombstones, mergeVulnerabilities } from '../store/queries/vulnera
 import { inTransaction } from '../store/transaction.ts'
 import { shortId } from './gap-key.ts'
 import { toKnownVulnerability, unstorableVulnerability } from './knowledge.ts'
-import { withPatience } from './patience.ts'
-import { type RunContext, RunLost, showWait } from './run-context.ts'
+import { type PatientWait, withPatience } from './patience.ts'
+import { type RunContext, RunLost, keepWait } from './run-context.ts'
 import { isStorableId } from './storable-id.ts'
 
 /** Records that are held before they are written: what Qualys changed since the last time may be everything. */
@@ -31,7 +31,7 @@ export interface KnowledgeAnswer {
 /** Tries with patience; each wait shows in the run. */
 export function patiently<T>(context: RunContext, attempt: () => Promise<T>): Promise<T> {
   const { deps, signal } = context
-  const onWait = (untilMs: number, reason: string) => showWait(context, untilMs, reason)
+  const onWait = (wait: PatientWait) => keepWait(context, wait)
   return withPatience(deps, { what: 'The knowledge base', signal, onWait }, attempt)
 }
 

@@ -5,8 +5,8 @@ import type { Tx } from '../store/db.ts'
 import { type NewGap, insertQuarantine, openGaps, settleTagGaps } from '../store/queries/gaps.ts'
 import { mergeTagList } from '../store/queries/tags.ts'
 import { shortId } from './gap-key.ts'
-import { withPatience } from './patience.ts'
-import { type RunContext, showWait } from './run-context.ts'
+import { type PatientWait, withPatience } from './patience.ts'
+import { type RunContext, keepWait } from './run-context.ts'
 import { isStorableId } from './storable-id.ts'
 
 const QUARANTINED_TAGS_MAX = 10_000
@@ -19,7 +19,7 @@ export interface TagList {
 /** The tags of the subscription, by id; hosts carry them, and rules will name them. */
 export async function readTags(context: RunContext): Promise<TagList> {
   const { deps, source, signal } = context
-  const onWait = (untilMs: number, reason: string) => showWait(context, untilMs, reason)
+  const onWait = (wait: PatientWait) => keepWait(context, wait)
   return withPatience(deps, { what: 'The list of tags', signal, onWait }, async () => {
     const byId = new Map<string, TagRecord>()
     const quarantined: QuarantinedRecord[] = []

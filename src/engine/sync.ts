@@ -270,10 +270,26 @@ function keepLease(
   const lost = new AbortController()
   const renew = async () => {
     const held = await renewLease(deps.pool, key).catch(() => true)
-    if (!held) lost.abort(new RunLost())
+    if (!held) lost.abort(await whyLost(deps, key))
   }
   const timer = setInterval(() => void renew(), (LEASE_SECONDS * 1000) / 3)
   return { lost: lost.signal, stop: () => clearInterval(timer) }
+}
+
+/** A disabled integration keeps its run, which says so and goes on when it is enabled again. */
+async function whyLost(
+  deps: EngineDeps,
+  { integrationId, epoch }: { integrationId: string; epoch: string },
+): Promise<RunLost> {
+  const integration = await getIntegration(deps.pool, integrationId).catch(() => null)
+  if (integration === null || integration.isEnabled) return new RunLost()
+  const reason = 'the integration is disabled; the run goes on when it is enabled again'
+  const stopped = { waitingUntil: null, waitingReason: reason }
+  const run = await getUnfinishedRun(deps.pool, integrationId).catch(() => null)
+  if (run !== null) await changeRun(deps.pool, { runId: run.id, epoch }, stopped).catch(() => false)
+  return new RunLost(
+    `"${integration.name}" was disabled in the middle of a run, which goes on when it is enabled again.`,
+  )
 }
 
 async function noteWait(

@@ -125,6 +125,7 @@ function owedOf(
 }
 
 const NOTHING = {
+  emptyHosts: 0,
   newRecords: 0,
   changedRecords: 0,
   seenRecords: 0,

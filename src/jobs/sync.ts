@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { RunLost } from '../engine/run-context.ts'
 import { sync } from '../engine/sync.ts'
 import { isHubError } from '../model/errors.ts'
 import { getUnfinishedRun } from '../store/queries/runs.ts'
@@ -36,6 +37,8 @@ export const syncJob: Job<Payload> = {
       if (signal.aborted) log.info({ integration: payload.integrationId }, 'A run was let go of.')
       else if (isHubError(error, 'conflict') || isHubError(error, 'not_found'))
         log.info({ integration: payload.integrationId, reason: error.message }, 'Nothing was synced.')
+      else if (error instanceof RunLost)
+        log.warn({ integration: payload.integrationId, reason: error.message }, 'A run was let go of.')
       else throw error
     } finally {
       deps.busy.count -= 1

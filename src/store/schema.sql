@@ -34,6 +34,7 @@ create table batch (
   error text,
   finished_at timestamp with time zone,
   collided_records integer default 0 not null,
+  empty_hosts integer default 0 not null,
   constraint batch_pkey PRIMARY KEY (id),
   constraint batch_run_id_fkey FOREIGN KEY (run_id) REFERENCES run(id) ON DELETE CASCADE,
   constraint batch_purpose_check CHECK (purpose = ANY (ARRAY['expected'::text, 'asked_again'::text])),
@@ -486,6 +487,28 @@ create table run (
 );
 CREATE INDEX run_by_integration ON run USING btree (integration_id, id DESC);
 CREATE UNIQUE INDEX run_one_at_a_time ON run USING btree (integration_id) WHERE state = 'RUNNING'::text;
+
+create table run_call (
+  run_id bigint not null,
+  endpoint text not null,
+  calls integer not null,
+  constraint run_call_pkey PRIMARY KEY (run_id, endpoint),
+  constraint run_call_run_id_fkey FOREIGN KEY (run_id) REFERENCES run(id) ON DELETE CASCADE
+);
+
+create table run_wait (
+  run_id bigint not null,
+  what text not null,
+  cause text not null,
+  reason text not null,
+  waits integer default 1 not null,
+  waited_ms bigint not null,
+  first_at timestamp with time zone not null,
+  until_at timestamp with time zone not null,
+  constraint run_wait_pkey PRIMARY KEY (run_id, what, cause),
+  constraint run_wait_run_id_fkey FOREIGN KEY (run_id) REFERENCES run(id) ON DELETE CASCADE,
+  constraint run_wait_cause_check CHECK (cause = ANY (ARRAY['rate_limit'::text, 'concurrency'::text, 'own_share'::text, 'own_slots'::text, 'trouble'::text]))
+);
 
 create table slot (
   id bigint generated always as identity not null,

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Clock } from '../lib/clock.ts'
 import { HubError } from '../model/errors.ts'
 import type { QuotaPermit, QuotaPort, ReportedLimits } from '../model/quota.ts'
-import type { Tx } from './db.ts'
+import type { Db, Tx } from './db.ts'
 import {
   type QuotaKey,
   type QuotaRow,
@@ -19,6 +19,7 @@ import {
   reportLimits,
   setNotBefore,
 } from './queries/quota.ts'
+import { type WaitCause, countRunCall, noteRunWait } from './queries/run-waits.ts'
 import { inTransaction } from './transaction.ts'
 
 export interface SharedQuotaOptions {
@@ -26,6 +27,8 @@ export interface SharedQuotaOptions {
   clock: Clock
   /** Whose budget this is; integrations of one subscription share it. */
   subscription: string
+  /** The integration whose run is told what was called and what was waited for; none when absent. */
+  integrationId?: string
   /** Names this process in the slot rows. */
   holder: string
   /** Which share of the calls, in an hour and at the same time, Patchbay may use; the rest is for the others. */
@@ -65,14 +68,26 @@ export class SharedQuota implements QuotaPort {
     for (;;) {
       signal.throwIfAborted()
       const turn = await inTransaction(this.#options.pool, (tx) => this.#tryTake(tx, key))
+      const isTooLong = slotWaitMs >= SLOT_WAIT_MS_MAX
+      if (slotWaitMs > 0 && (turn.kind !== 'busy' || isTooLong)) await this.#noteBusy(endpoint, slotWaitMs)
       if (turn.kind === 'taken') return new Permit(this.#options, key, turn)
       if (turn.kind === 'busy') {
+        if (isTooLong) throw busyTooLong(endpoint)
         slotWaitMs += SLOT_POLL_MS
-        if (slotWaitMs > SLOT_WAIT_MS_MAX) throw busyTooLong(endpoint)
         await clock.sleep(SLOT_POLL_MS, signal)
         continue
       }
-      const waitMs = Math.max(1, turn.untilMs - clock.nowMs())
+      slotWaitMs = 0
+      const nowMs = clock.nowMs()
+      const waitMs = Math.max(1, turn.untilMs - nowMs)
+      const { cause, reason } = turn
+      await note(this.#options.pool, this.#options, {
+        what: endpoint,
+        cause,
+        reason,
+        sinceMs: nowMs,
+        untilMs: turn.untilMs,
+      })
       budgetWaitMs += waitMs
       if (budgetWaitMs > WAIT_HERE_MS_MAX) throw budgetSpent(endpoint, turn, waitMs)
       await clock.sleep(waitMs, signal)
@@ -87,15 +102,24 @@ export class SharedQuota implements QuotaPort {
       return {
         kind: 'wait',
         untilMs: quota.notBefore.getTime(),
+        cause: quota.notBeforeReason === TOO_MANY_RUNNING ? 'concurrency' : 'rate_limit',
         reason: quota.notBeforeReason ?? 'the far side asked to wait',
       }
     if ((await countSlots(tx, key)) >= this.#slotsMax(key, quota, nowMs)) return { kind: 'busy' }
     const spent = await this.#budgetSpentUntil(tx, key, { quota, nowMs })
     if (spent !== null)
-      return { kind: 'wait', untilMs: spent, reason: 'our share of the hourly budget is spent' }
+      return { kind: 'wait', untilMs: spent, cause: 'own_share', reason: OWN_SHARE }
     await insertCall(tx, key, new Date(nowMs))
+    const { integrationId } = this.#options
+    if (integrationId !== undefined) await countRunCall(tx, { integrationId, endpoint: key.endpoint })
     const slotId = await insertSlot(tx, key, holder)
     return { kind: 'taken', slotId, wasRefused: quota.refusals > 0 }
+  }
+
+  async #noteBusy(endpoint: string, waitedMs: number): Promise<void> {
+    const nowMs = this.#options.clock.nowMs()
+    const wait = { what: endpoint, cause: 'own_slots', reason: OWN_SLOTS } as const
+    await note(this.#options.pool, this.#options, { ...wait, sinceMs: nowMs - waitedMs, untilMs: nowMs })
   }
 
   /** Our share of the calls at the same time, rounded up, since there is no part of a call. */
@@ -123,7 +147,19 @@ export class SharedQuota implements QuotaPort {
   }
 }
 
-type Turn = Taken | { kind: 'busy' } | { kind: 'wait'; untilMs: number; reason: string }
+type Turn = Taken | { kind: 'busy' } | { kind: 'wait'; untilMs: number; cause: WaitCause; reason: string }
+
+const OWN_SHARE = 'our share of the hourly budget is spent'
+const OWN_SLOTS = 'other calls of ours are running'
+
+/** So that the run can tell a person afterwards what it waited for. */
+async function note(
+  db: Db,
+  { integrationId }: SharedQuotaOptions,
+  wait: { what: string; cause: WaitCause; reason: string; sinceMs: number; untilMs: number },
+): Promise<void> {
+  if (integrationId !== undefined) await noteRunWait(db, { integrationId, ...wait })
+}
 
 interface Taken {
   kind: 'taken'
@@ -165,15 +201,19 @@ class Permit implements QuotaPermit {
   }
 
   async refuse(refusal: { kind: 'rate_limit' | 'concurrency'; waitMs: number }): Promise<void> {
-    const isCrowded = refusal.kind === 'concurrency'
+    const { kind: cause } = refusal
+    const isCrowded = cause === 'concurrency'
+    const reason = isCrowded ? TOO_MANY_RUNNING : BUDGET_USED_UP
+    const { endpoint } = this.#key
     this.#isRefused = true
     await inTransaction(this.#options.pool, async (tx) => {
       const nowMs = this.#options.clock.nowMs()
       const { refusals } = await lockQuota(tx, this.#key)
       const growingMs = Math.min(refusal.waitMs * 2 ** Math.min(refusals, DOUBLINGS_MAX), REFUSED_WAIT_MS_MAX)
-      const notBefore = new Date(nowMs + Math.max(refusal.waitMs, growingMs))
-      await setNotBefore(tx, this.#key, notBefore, isCrowded ? TOO_MANY_RUNNING : BUDGET_USED_UP)
+      const untilMs = nowMs + Math.max(refusal.waitMs, growingMs)
+      await setNotBefore(tx, this.#key, new Date(untilMs), reason)
       await countRefusal(tx, this.#key, { isCrowded, crowdedUntil: new Date(nowMs + CROWDED_MS) })
+      await note(tx, this.#options, { what: endpoint, cause, reason, sinceMs: nowMs, untilMs })
     })
   }
 

@@ -55,7 +55,11 @@ export class Outside {
     const { sensitiveFields: _, ...stored } = integration.config
     const config = parseQualysConfig({ name: integration.name, ...stored, ...secrets })
     await setSubscription(pool, integration.id, subscriptionOf(config))
-    return createQualysSource({ integrationId: integration.id, onWait, ...this.#qualys(config) })
+    return createQualysSource({
+      integrationId: integration.id,
+      onWait,
+      ...this.#qualys(config, integration.id),
+    })
   }
 
   /** Tries every API of an account once. */
@@ -69,11 +73,12 @@ export class Outside {
     }
   }
 
-  #qualys(config: QualysConfig) {
+  #qualys(config: QualysConfig, integrationId?: string) {
     const { pool, clock, worker, allowedCidrs, caPem, proxyUrl } = this.#options
     const quota = new SharedQuota({
       pool,
       clock,
+      ...(integrationId !== undefined && { integrationId }),
       subscription: subscriptionOf(config),
       holder: worker,
       sharePercent: config.quotaSharePercent,

@@ -99,6 +99,7 @@ export function engineDeps(options: TestHubOptions, world: { clock: Clock; url: 
           pool: options.pool,
           clock: world.clock,
           subscription: 'test',
+          integrationId: integration.id,
           holder: worker,
           sharePercent: config.quotaSharePercent,
           singleLaneEndpoints: QUALYS_SINGLE_LANES,

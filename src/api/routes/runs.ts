@@ -6,7 +6,15 @@ import { HubError } from '../../model/errors.ts'
 import { listBatches } from '../../store/queries/batches.ts'
 import { countTransitions } from '../../store/queries/events.ts'
 import { getIntegration } from '../../store/queries/integrations.ts'
-import { countGapsOfRun, countQuarantined, countTicketOpsOfRun } from '../../store/queries/run-report.ts'
+import {
+  countGapsOfRun,
+  countQuarantined,
+  countTicketOpsOfRun,
+  groupBatchTroubles,
+  groupGapsOfRun,
+  groupQuarantineOfRun,
+} from '../../store/queries/run-report.ts'
+import { listRunCalls, listRunWaits } from '../../store/queries/run-waits.ts'
 import { type RunRow, countOwedHosts, getRun, listRuns, sumLedger } from '../../store/queries/runs.ts'
 import type { ApiDeps } from '../deps.ts'
 import { databaseFailure } from '../errors.ts'
@@ -140,7 +148,23 @@ async function toReport(deps: ApiDeps, run: RunRow): Promise<RunReport> {
     owedHosts: await countOwedHosts(pool, run.id),
     transitions: await countTransitions(pool, run.id),
     gaps: await countGapsOfRun(pool, run.id),
+    owed: (await groupGapsOfRun(pool, run.id)).map((group) => ({
+      ...group,
+      since: group.since.toISOString(),
+      nextTryAt: toInstant(group.nextTryAt),
+    })),
     quarantined: await countQuarantined(pool, run.id),
+    quarantine: await groupQuarantineOfRun(pool, run.id),
+    troubles: (await groupBatchTroubles(pool, run.id)).map((group) => ({
+      ...group,
+      nextAt: toInstant(group.nextAt),
+    })),
+    waits: (await listRunWaits(pool, { runId: run.id, now: new Date(deps.clock.nowMs()) })).map((wait) => ({
+      ...wait,
+      firstAt: wait.firstAt.toISOString(),
+      untilAt: wait.untilAt.toISOString(),
+    })),
+    calls: (await listRunCalls(pool, run.id)).map((row) => ({ ...row, reportedAt: toInstant(row.reportedAt) })),
     tickets: ops.map((row) => ({ ...row, nextAt: toInstant(row.nextAt) })),
   }
 }
@@ -177,8 +201,7 @@ async function tellFailure(deps: ApiDeps, runId: string, stream: SSEStreamingApi
     const known = error instanceof HubError ? error : databaseFailure(error)
     const message = known?.message ?? `Patchbay failed (a bug). The log tells more under ${requestId}.`
     const data = { kind: known?.kind ?? 'bug', message, hint: known?.hint ?? null, requestId }
-    // Our command line takes every event with `data: ` for progress; the space may be left out, and then it sees an end.
-    await stream.write(`event: error\ndata:${JSON.stringify(data)}\n\n`)
+    await stream.writeSSE({ event: 'error', data: JSON.stringify(data) })
   }
 }
 

@@ -4,7 +4,7 @@ import { HubError } from '../../model/errors.ts'
 import type { CliRun } from '../context.ts'
 import { EXIT, exitCodeOf } from '../exit-codes.ts'
 import { printJson } from '../output.ts'
-import { formatDiagnosis } from '../run-text.ts'
+import { formatDiagnosis } from '../check-text.ts'
 import { optionsOf, withSession } from '../session.ts'
 import { qualysPassword } from '../secret-input.ts'
 

@@ -12,6 +12,7 @@ const COLUMNS: readonly Column<Gap>[] = [
   { title: 'since', value: (gap) => formatInstant(gap.since) },
   { title: 'tries', value: (gap) => gap.tries, right: true },
   { title: 'run', value: (gap) => gap.lastRunId, right: true },
+  { title: 'next try', value: (gap) => (gap.settledAt === null ? formatInstant(gap.nextTryAt) : '') },
   { title: 'settled', value: (gap) => formatInstant(gap.settledAt) },
   { title: 'why', value: (gap) => gap.reason, width: 90 },
 ]

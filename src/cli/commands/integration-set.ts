@@ -5,7 +5,7 @@ import type { ApiClient } from '../client.ts'
 import type { CliConfig, CliRun, GlobalOptions } from '../context.ts'
 import { findIntegration, nameOf } from '../find.ts'
 import { printJson, toNumber } from '../output.ts'
-import { formatChecks } from '../run-text.ts'
+import { formatChecks } from '../check-text.ts'
 import { jiraApiToken, qualysPassword } from '../secret-input.ts'
 import { optionsOf, suggest, withSession } from '../session.ts'
 

@@ -5,7 +5,7 @@ import type { CliConfig, CliRun, GlobalOptions } from '../context.ts'
 import { findIntegration, nameOf } from '../find.ts'
 import { type Column, formatInstant, formatTable, printJson, toNumber } from '../output.ts'
 import { jiraApiToken, qualysPassword } from '../secret-input.ts'
-import { formatChecks } from '../run-text.ts'
+import { formatChecks } from '../check-text.ts'
 import { optionsOf, suggest, withSession } from '../session.ts'
 import { addSetCommand } from './integration-set.ts'
 

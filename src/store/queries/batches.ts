@@ -123,6 +123,8 @@ export interface BatchLedger {
   receivedHosts: number
   receivedRecords: number
   unexpectedHosts: number
+  /** Left out by the answer, and nothing was expected of them. */
+  emptyHosts: number
   newRecords: number
   changedRecords: number
   seenRecords: number
@@ -137,6 +139,7 @@ export interface BatchLedger {
   durationMs: number
 }
 
+/** Its last error stays: it tells why it took more than one try. */
 export async function finishBatch(
   tx: Tx,
   claim: BatchClaim,
@@ -145,11 +148,11 @@ export async function finishBatch(
 ): Promise<void> {
   await tx.query(
     `update batch
-        set state = 'done', claimed_by = null, claim_expires_at = null, error = null,
+        set state = 'done', claimed_by = null, claim_expires_at = null,
             received_hosts = $2, received_records = $3, unexpected_hosts = $4, new_records = $5, changed_records = $6,
             seen_records = $7, unchanged_records = $8, older_records = $9, quarantined_records = $10,
             missing_records = $11, stale_records = $12, repaired_chars = $13, bytes = $14, duration_ms = $15,
-            finished_at = $16, collided_records = $17
+            finished_at = $16, collided_records = $17, empty_hosts = $18
       where id = $1`,
     [
       claim.id,
@@ -169,6 +172,7 @@ export async function finishBatch(
       ledger.durationMs,
       finishedAt,
       ledger.collidedRecords,
+      ledger.emptyHosts,
     ],
   )
 }
@@ -282,9 +286,11 @@ export async function listBatches(
             host_ids[cardinality(host_ids)] as "lastHostId", attempt, failures, error,
             case when isfinite(not_before) then not_before end as "notBefore", finished_at as "finishedAt",
             received_hosts as "receivedHosts", received_records as "receivedRecords",
-            unexpected_hosts as "unexpectedHosts", new_records as "newRecords", changed_records as "changedRecords",
+            unexpected_hosts as "unexpectedHosts", empty_hosts as "emptyHosts",
+            new_records as "newRecords", changed_records as "changedRecords",
             seen_records as "seenRecords", unchanged_records as "unchangedRecords", older_records as "olderRecords",
-            quarantined_records as "quarantinedRecords", collided_records as "collidedRecords", missing_records as "missingRecords",
+            quarantined_records as "quarantinedRecords", collided_records as "collidedRecords",
+            missing_records as "missingRecords",
             stale_records as "staleRecords", repaired_chars as "repairedChars", bytes::float8 as bytes,
             duration_ms as "durationMs"
        from batch

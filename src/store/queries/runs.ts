@@ -112,7 +112,10 @@ export async function listRuns(
 
 /** Takes over a run whose driver died: from now on only this epoch may drive it. */
 export async function adoptRun(db: Db, input: { runId: string; epoch: string }): Promise<void> {
-  await db.query('update run set epoch = $2 where id = $1', [input.runId, input.epoch])
+  await db.query(
+    'update run set epoch = $2, waiting_until = null, waiting_reason = null where id = $1',
+    [input.runId, input.epoch],
+  )
 }
 
 export interface RunChange {
@@ -196,9 +199,14 @@ export interface LedgerSums {
   batchesDone: number
   batchesOwed: number
   batchesOpen: number
+  batchesSplit: number
   requestedHosts: number
   receivedHosts: number
   receivedRecords: number
+  unexpectedHosts: number
+  emptyHosts: number
+  askedAgainHosts: number
+  missingRecords: number
   newRecords: number
   changedRecords: number
   seenRecords: number
@@ -218,9 +226,14 @@ export async function sumLedger(db: Db, runId: string, module?: string): Promise
             count(*) filter (where state = 'done')::int as "batchesDone",
             count(*) filter (where state = 'owed')::int as "batchesOwed",
             count(*) filter (where state in ('waiting', 'claimed'))::int as "batchesOpen",
+            count(*) filter (where state = 'split')::int as "batchesSplit",
             coalesce(sum(cardinality(host_ids)) filter (where purpose = 'expected' and parent_id is null), 0)::int as "requestedHosts",
             coalesce(sum(received_hosts), 0)::int as "receivedHosts",
             coalesce(sum(received_records), 0)::int as "receivedRecords",
+            coalesce(sum(unexpected_hosts), 0)::int as "unexpectedHosts",
+            coalesce(sum(empty_hosts), 0)::int as "emptyHosts",
+            coalesce(sum(cardinality(host_ids)) filter (where purpose = 'asked_again' and state <> 'split'), 0)::int as "askedAgainHosts",
+            coalesce(sum(missing_records), 0)::int as "missingRecords",
             coalesce(sum(new_records), 0)::int as "newRecords",
             coalesce(sum(changed_records), 0)::int as "changedRecords",
             coalesce(sum(seen_records), 0)::int as "seenRecords",
