@@ -3,7 +3,7 @@ import type { EndpointName } from '../../fakes/qualys/call.ts'
 import { DEFAULT_USER, type FakeUser } from '../../fakes/qualys/users.ts'
 import { getIntegration } from '../../src/store/queries/integrations.ts'
 import { test } from '../support/database.ts'
-import { DETECTIONS, ID_LIST, callsSince, onDayOne } from '../support/day-one.ts'
+import { DETECTIONS, ID_LIST, callsSince, onDayOne, onDayOneWithTickets } from '../support/day-one.ts'
 import { expectConverged, expectHonest, openGaps, rememberStore } from '../support/oracle.ts'
 
 /** The account, what the sentence has to say about it, and the one endpoint that may have been asked once. */
@@ -67,7 +67,9 @@ test('UNAUTHORIZED with status 200 stops the run at once and tells what to do', 
   })
 })
 
-test('a password that stops being right in the middle is tried by no other batch', async ({ db }) => {
+test('fault 19: a password that stops being right in the middle is tried by no other batch', async ({
+  db,
+}) => {
   const estate = { hosts: 200, detectionsPerHost: 1 }
   await onDayOne({ pool: db, estate, batchesMax: 4 }, async (hub) => {
     await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
@@ -91,24 +93,27 @@ test('a password that stops being right in the middle is tried by no other batch
   })
 })
 
-test('a permission that drops between two pages closes nothing', async ({ db }) => {
-  await onDayOne({ pool: db, estate: { hosts: 120, detectionsPerHost: 3 }, batchesMax: 1 }, async (hub) => {
-    await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
-    const before = await rememberStore(hub)
-    const from = hub.fake.requests.length
-    hub.fake.faults.add({
-      match: { ...DETECTIONS, nth: 2, times: Infinity },
-      kind: 'simple-return',
-      status: 403,
-      code: 2012,
-      text: 'User license is not authorized to run this API.',
-    })
-    const run = await hub.sync('full')
-    expect(run.state).toBe('FAILED')
-    expect(callsSince(hub, from, DETECTIONS)).toBe(2)
-    const done = await db.query(`select 1 from batch where run_id = $1 and state = 'done'`, [run.id])
-    expect(done.rowCount).toBeGreaterThan(0)
-    await expectHonest(hub, { run, before })
-    await expectConverged(hub)
-  })
+test('fault 19: a permission that drops between two pages closes nothing', async ({ db }) => {
+  await onDayOneWithTickets(
+    { pool: db, estate: { hosts: 120, detectionsPerHost: 3 }, batchesMax: 1 },
+    async (hub) => {
+      await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
+      const before = await rememberStore(hub)
+      const from = hub.fake.requests.length
+      hub.fake.faults.add({
+        match: { ...DETECTIONS, nth: 2, times: Infinity },
+        kind: 'simple-return',
+        status: 403,
+        code: 2012,
+        text: 'User license is not authorized to run this API.',
+      })
+      const run = await hub.sync('full')
+      expect(run.state).toBe('FAILED')
+      expect(callsSince(hub, from, DETECTIONS)).toBe(2)
+      const done = await db.query(`select 1 from batch where run_id = $1 and state = 'done'`, [run.id])
+      expect(done.rowCount).toBeGreaterThan(0)
+      await expectHonest(hub, { run, before })
+      await expectConverged(hub)
+    },
+  )
 })

@@ -1,37 +1,40 @@
 import { expect } from 'vitest'
 import type { Fault } from '../../fakes/qualys/faults.ts'
 import { test } from '../support/database.ts'
-import { DETECTIONS, ID_LIST, nextDay, onDayOne } from '../support/day-one.ts'
+import { DETECTIONS, ID_LIST, nextDay, onDayOne, onDayOneWithTickets } from '../support/day-one.ts'
 import { expectConverged, expectHonest, openGaps, rememberStore } from '../support/oracle.ts'
 
 const passing: [string, Fault][] = [
-  ['a body that ends in half as if it were complete', { kind: 'cut', at: 'half', how: 'end' }],
-  ['a body whose connection breaks in half', { kind: 'cut', at: 'half', how: 'destroy' }],
-  ['a body that breaks off in its first line', { kind: 'cut', at: 40, how: 'end' }],
-  ['gzip that ends in half as if it were complete', { kind: 'cut-gzip', at: 'half', how: 'end' }],
-  ['gzip whose connection breaks in half', { kind: 'cut-gzip', at: 'half', how: 'destroy' }],
-  ['a login page instead of XML', { kind: 'html', page: 'login' }],
+  ['fault 13: a body that ends in half as if it were complete', { kind: 'cut', at: 'half', how: 'end' }],
+  ['fault 13: a body whose connection breaks in half', { kind: 'cut', at: 'half', how: 'destroy' }],
+  ['fault 13: a body that breaks off in its first line', { kind: 'cut', at: 40, how: 'end' }],
+  ['fault 13: gzip that ends in half as if it were complete', { kind: 'cut-gzip', at: 'half', how: 'end' }],
+  ['fault 13: gzip whose connection breaks in half', { kind: 'cut-gzip', at: 'half', how: 'destroy' }],
+  ['fault 12: a login page instead of XML', { kind: 'html', page: 'login' }],
   ['a maintenance page with 503', { kind: 'html', page: 'maintenance', status: 503 }],
-  ['nothing with 200', { kind: 'empty', status: 200 }],
-  ['nothing with 204', { kind: 'empty', status: 204 }],
-  ['an internal error with 200', { kind: 'simple-return', code: 999, text: 'Internal Error' }],
+  ['fault 16: nothing with 200', { kind: 'empty', status: 200 }],
+  ['fault 16: nothing with 204', { kind: 'empty', status: 204 }],
+  ['fault 12: an internal error with 200', { kind: 'simple-return', code: 999, text: 'Internal Error' }],
   ['an internal error with 500', { kind: 'internal-error' }],
   ['scheduled maintenance', { kind: 'maintenance' }],
   ['a connection that is reset', { kind: 'reset' }],
-  ['an error in the middle of a list', { kind: 'generic-return' }],
+  ['fault 12: an error in the middle of a list', { kind: 'generic-return' }],
   ['an entity bomb', { kind: 'entity-bomb' }],
-  ['a WARNING URL to another host', { kind: 'warning-url', origin: 'https://attacker.example.com' }],
-  ['a WARNING URL without a number', { kind: 'warning-url', idMin: 'not-a-number' }],
-  ['too many calls at once', { kind: 'busy' }],
-  ['a spent budget of half a minute', { kind: 'spent', seconds: 30 }],
-  ['429 without a header', { kind: 'too-many-requests' }],
+  [
+    'fault 15: a WARNING URL to another host',
+    { kind: 'warning-url', origin: 'https://attacker.example.com' },
+  ],
+  ['fault 15: a WARNING URL without a number', { kind: 'warning-url', idMin: 'not-a-number' }],
+  ['fault 9: too many calls at once', { kind: 'busy' }],
+  ['fault 10: a spent budget of half a minute', { kind: 'spent', seconds: 30 }],
+  ['fault 11: 429 without a header', { kind: 'too-many-requests' }],
 ]
 /** What is read in spite of all, or told by the answer to a second question. */
 const survived: [string, Fault][] = [
-  ['every second host missing', { kind: 'drop-hosts' }],
-  ['a missing page', { kind: 'empty-page' }],
-  ['every host twice', { kind: 'duplicate-hosts' }],
-  ['a page backwards', { kind: 'reordered-page' }],
+  ['fault 14: every second host missing', { kind: 'drop-hosts' }],
+  ['fault 14: a missing page', { kind: 'empty-page' }],
+  ['fault 14: every host twice', { kind: 'duplicate-hosts' }],
+  ['fault 14: a page backwards', { kind: 'reordered-page' }],
   ['two HOST_LIST blocks', { kind: 'two-host-lists' }],
   ['comments in odd places', { kind: 'odd-comments' }],
   ['comments after the root', { kind: 'comments-after-root' }],
@@ -43,13 +46,13 @@ const survived: [string, Fault][] = [
   ['Latin-1 in a result', { kind: 'in-results', what: 'latin1' }],
 ]
 const brokenLists: [string, Fault][] = [
-  ['a WARNING URL that names the same page again', { kind: 'warning-url', idMin: 'same' }],
-  ['a WARNING URL that goes back', { kind: 'warning-url', idMin: 'smaller' }],
+  ['fault 15: a WARNING URL that names the same page again', { kind: 'warning-url', idMin: 'same' }],
+  ['fault 15: a WARNING URL that goes back', { kind: 'warning-url', idMin: 'smaller' }],
 ]
 
 for (const [name, fault] of [...passing, ...survived])
-  test(`detections: ${name}`, async ({ db }) => {
-    await onDayOne({ pool: db }, async (hub) => {
+  test(`${name}, for detections`, async ({ db }) => {
+    await onDayOneWithTickets({ pool: db }, async (hub) => {
       const before = await rememberStore(hub)
       const handle = hub.fake.faults.add({ match: DETECTIONS, ...fault })
       const run = await hub.sync('delta')
@@ -60,7 +63,7 @@ for (const [name, fault] of [...passing, ...survived])
     })
   })
 
-test('the list of ids: whatever passes by itself is asked for again', async ({ db }) => {
+test('faults 9 to 16, for the list of ids: whatever passes by itself is asked for again', async ({ db }) => {
   await onDayOne({ pool: db }, async (hub) => {
     for (const [name, fault] of passing) {
       const before = await rememberStore(hub)
@@ -74,7 +77,9 @@ test('the list of ids: whatever passes by itself is asked for again', async ({ d
   })
 })
 
-test('the list of ids: what stays broken fails the run, and nothing moves', async ({ db }) => {
+test('faults 9 to 16, for the list of ids: what stays broken fails the run, and nothing moves', async ({
+  db,
+}) => {
   await onDayOne({ pool: db }, async (hub) => {
     for (const [name, fault] of [...passing, ...brokenLists]) {
       if (fault.kind === 'spent' || fault.kind === 'too-many-requests') continue

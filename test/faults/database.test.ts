@@ -61,7 +61,9 @@ for (const [name, match] of [
   ['detections come', DETECTIONS],
   ['the knowledge base answers', KNOWLEDGE_BASE],
 ] as const)
-  test(`database: every connection ends while ${name}, and the run goes on`, async ({ db }) => {
+  test(`fault 4: every connection to the database ends while ${name}, and the run goes on`, async ({
+    db,
+  }) => {
     await onDayOne({ pool: db }, async (hub) => {
       const before = await rememberStore(hub)
       const stall = hub.fake.faults.add({ match, kind: 'stall', atByte: 200 })
@@ -92,7 +94,7 @@ test('database: what fails for good ends the run with a sentence, and nothing is
   })
 })
 
-test('database: a full disk in the middle of a run stops it with what to do, and the next run goes on', async ({
+test('fault 5: a full disk in the middle of a run stops it with what to do, and the next run goes on', async ({
   db,
 }) => {
   await onDayOne({ pool: db }, async (hub) => {
@@ -121,7 +123,7 @@ test('database: a full disk in the middle of a run stops it with what to do, and
   })
 })
 
-test('database: a disk so full that not even the end can be written leaves the run to the next process', async ({
+test('fault 6: a disk so full that not even the end can be written leaves the run to the next process', async ({
   db,
 }) => {
   await onDayOne({ pool: db }, async (hub) => {

@@ -48,7 +48,9 @@ test('T35: a QID that the knowledge base does not know becomes a tombstone, and 
   })
 })
 
-test('the one lane of the knowledge base is waited for when somebody else is in it', async ({ db }) => {
+test('fault 18: the one lane of the knowledge base is waited for when somebody else is in it', async ({
+  db,
+}) => {
   await withHub({ pool: db, estate: { hosts: 5, detectionsPerHost: 5 } }, async (hub) => {
     const before = await rememberStore(hub)
     const busy = hub.fake.faults.add({ match: { ...KNOWLEDGE_BASE, times: 12 }, kind: 'busy' })
@@ -83,7 +85,7 @@ test('T33 T34: unknown QIDs go in posts of at most 350, one after the other, and
   })
 })
 
-test('a knowledge base that stays broken leaves gaps; the findings count, and nothing is lost', async ({
+test('fault 18: a knowledge base that stays broken leaves gaps; the findings count, and nothing is lost', async ({
   db,
 }) => {
   await onDayOne({ pool: db }, async (hub) => {

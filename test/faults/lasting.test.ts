@@ -1,18 +1,25 @@
 import { expect } from 'vitest'
 import type { Fault } from '../../fakes/qualys/faults.ts'
 import { test } from '../support/database.ts'
-import { DESCRIPTIONS, DETECTIONS, callsSince, nextDay, onDayOne } from '../support/day-one.ts'
+import {
+  DESCRIPTIONS,
+  DETECTIONS,
+  callsSince,
+  nextDay,
+  onDayOne,
+  onDayOneWithTickets,
+} from '../support/day-one.ts'
 import { expectConverged, expectHonest, openGaps, rememberStore } from '../support/oracle.ts'
 
 /** Faults of one host that stay: the batch is cut until that host is alone, and it alone is owed. */
 const ofOneHost: [string, Fault, { calls: number; hosts?: number }][] = [
-  ['a body that breaks off', { kind: 'cut', at: 'half' }, { calls: 20 }],
-  ['gzip that breaks off', { kind: 'cut-gzip', at: 'half' }, { calls: 20 }],
+  ['fault 13: a body that breaks off', { kind: 'cut', at: 'half' }, { calls: 20 }],
+  ['fault 13: gzip that breaks off', { kind: 'cut-gzip', at: 'half' }, { calls: 20 }],
   ['an entity bomb', { kind: 'entity-bomb' }, { calls: 20 }],
-  ['an error in the middle', { kind: 'generic-return', afterItems: 0 }, { calls: 20 }],
-  ['a WARNING URL that does not grow', { kind: 'warning-url', idMin: 'same' }, { calls: 40 }],
-  ['a WARNING URL elsewhere', { kind: 'warning-url', origin: 'https://x.example' }, { calls: 20 }],
-  ['a stall', { kind: 'stall', atByte: 500 }, { calls: 6, hosts: 3 }],
+  ['fault 12: an error in the middle', { kind: 'generic-return', afterItems: 0 }, { calls: 20 }],
+  ['fault 15: a WARNING URL that does not grow', { kind: 'warning-url', idMin: 'same' }, { calls: 40 }],
+  ['fault 15: a WARNING URL elsewhere', { kind: 'warning-url', origin: 'https://x.example' }, { calls: 20 }],
+  ['fault 17: a stall', { kind: 'stall', atByte: 500 }, { calls: 6, hosts: 3 }],
 ]
 
 for (const [name, fault, expected] of ofOneHost)
@@ -42,7 +49,9 @@ for (const [name, fault, expected] of ofOneHost)
     )
   })
 
-test('a host that answers only without RESULTS keeps its evidence and is no gap', async ({ db }) => {
+test('fault 17: a host that answers only without RESULTS keeps its evidence and is no gap', async ({
+  db,
+}) => {
   await onDayOne({ pool: db, idleTimeoutMs: 250, estate: { hosts: 2 } }, async (hub, hostIds) => {
     const slow = hostIds[1]!
     const evidence = () =>
@@ -68,11 +77,11 @@ test('a host that answers only without RESULTS keeps its evidence and is no gap'
 })
 
 const ofAll: [string, Fault][] = [
-  ['a login page', { kind: 'html', page: 'login' }],
-  ['nothing with 204', { kind: 'empty', status: 204 }],
+  ['fault 12: a login page', { kind: 'html', page: 'login' }],
+  ['fault 16: nothing with 204', { kind: 'empty', status: 204 }],
   ['internal errors', { kind: 'internal-error' }],
   ['entity bombs', { kind: 'entity-bomb' }],
-  ['broken gzip', { kind: 'cut-gzip', at: 'half' }],
+  ['fault 13: broken gzip', { kind: 'cut-gzip', at: 'half' }],
 ]
 
 for (const [name, fault] of ofAll)
@@ -93,10 +102,10 @@ for (const [name, fault] of ofAll)
     })
   })
 
-test('a missing page closes nothing: what stays missing becomes stale, and comes back as it was', async ({
+test('fault 14: a missing page closes nothing: what stays missing becomes stale, and comes back as it was', async ({
   db,
 }) => {
-  await onDayOne({ pool: db }, async (hub, hostIds) => {
+  await onDayOneWithTickets({ pool: db }, async (hub, hostIds) => {
     const dropped = hostIds.slice(2, 5)
     const before = await rememberStore(hub)
     hub.fake.faults.add({ match: { ...DETECTIONS, times: Infinity }, kind: 'drop-hosts', ids: dropped })
@@ -121,25 +130,28 @@ test('a missing page closes nothing: what stays missing becomes stale, and comes
   })
 })
 
-test('a page that repeats the one before counts for nobody', async ({ db }) => {
-  await onDayOne({ pool: db, estate: { hosts: 100, detectionsPerHost: 3 }, batchesMax: 1 }, async (hub) => {
-    await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
-    const before = await rememberStore(hub)
-    const handle = hub.fake.faults.add({ match: { ...DETECTIONS, nth: 2 }, kind: 'duplicate-page' })
-    const run = await hub.sync('full')
-    expect([handle.hits, run.state]).toEqual([1, 'COMPLETE'])
-    const { rows } = await db.query<{ unexpected: number }>(
-      'select max(unexpected_hosts) as unexpected from batch where run_id = $1',
-      [run.id],
-    )
-    expect(rows[0]?.unexpected).toBe(50)
-    await expectHonest(hub, { run, before })
-    await expectConverged(hub)
-  })
+test('fault 14: a page that repeats the one before counts for nobody', async ({ db }) => {
+  await onDayOneWithTickets(
+    { pool: db, estate: { hosts: 100, detectionsPerHost: 3 }, batchesMax: 1 },
+    async (hub) => {
+      await db.query(`update module_state set cursor = cursor || '{"batchHosts": 50}'`)
+      const before = await rememberStore(hub)
+      const handle = hub.fake.faults.add({ match: { ...DETECTIONS, nth: 2 }, kind: 'duplicate-page' })
+      const run = await hub.sync('full')
+      expect([handle.hits, run.state]).toEqual([1, 'COMPLETE'])
+      const { rows } = await db.query<{ unexpected: number }>(
+        'select max(unexpected_hosts) as unexpected from batch where run_id = $1',
+        [run.id],
+      )
+      expect(rows[0]?.unexpected).toBe(50)
+      await expectHonest(hub, { run, before })
+      await expectConverged(hub)
+    },
+  )
 })
 
-test('a host that always comes twice is a gap, and its first account stands', async ({ db }) => {
-  await onDayOne({ pool: db }, async (hub) => {
+test('fault 14: a host that always comes twice is a gap, and its first account stands', async ({ db }) => {
+  await onDayOneWithTickets({ pool: db }, async (hub) => {
     const before = await rememberStore(hub)
     hub.fake.faults.add({ match: { ...DETECTIONS, times: Infinity }, kind: 'duplicate-hosts' })
     const run = await hub.sync('full')

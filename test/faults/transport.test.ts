@@ -57,7 +57,7 @@ for (const [name, match, fault] of refusals)
   })
 
 for (const idMin of ['same', 'smaller'] as const)
-  test(`detections whose next page is the ${idMin} for good close nothing, and the run says so`, async ({
+  test(`fault 15: detections whose next page is the ${idMin} for good close nothing, and the run says so`, async ({
     db,
   }) => {
     await onDayOne({ pool: db }, async (hub) => {
@@ -78,9 +78,9 @@ for (const idMin of ['same', 'smaller'] as const)
   })
 
 const broken: [string, Fault][] = [
-  ['a cut body', { kind: 'cut', at: 'half', how: 'end' }],
-  ['cut gzip', { kind: 'cut-gzip', at: 'half', how: 'destroy' }],
-  ['an HTML page', { kind: 'html', page: 'login' }],
+  ['fault 13: a cut body', { kind: 'cut', at: 'half', how: 'end' }],
+  ['fault 13: cut gzip', { kind: 'cut-gzip', at: 'half', how: 'destroy' }],
+  ['fault 12: an HTML page', { kind: 'html', page: 'login' }],
   ['an entity bomb', { kind: 'entity-bomb' }],
 ]
 const answers: [string, FaultMatch][] = [
@@ -100,17 +100,12 @@ for (const [answer, match] of answers)
         expect(lasting.hits).toBeLessThan(300)
         expect(run.state).toBe('PARTIAL')
         const gaps = await openGaps(db)
+        expect(gaps).not.toEqual([])
         if (match === DESCRIPTIONS)
           expect(gaps.map(({ key }) => key)).toEqual(
             hostIds.map((id) => `host ${id}, description`).toSorted(),
           )
-        else {
-          expect(gaps).not.toEqual([])
-          await expectHonest(hub, { run, before })
-        }
-        const { rows } = await db.query<{ id: string }>('select id from finding')
-        const kept = new Set(rows.map(({ id }) => id))
-        expect([...before.findings.keys()].filter((id) => !kept.has(id))).toEqual([])
+        await expectHonest(hub, { run, before })
         lasting.remove()
 
         const again = await rememberStore(hub)

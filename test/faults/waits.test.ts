@@ -9,7 +9,7 @@ import { expectConverged, expectHonest, rememberStore } from '../support/oracle.
 
 const MINUTE_MS = 60_000
 
-test('409/1960 for ten minutes is waited out without hammering', async ({ db }) => {
+test('fault 9: 409/1960 for ten minutes is waited out without hammering', async ({ db }) => {
   await onDayOne({ pool: db }, async (hub) => {
     const before = await rememberStore(hub)
     const from = hub.fake.requests.length
@@ -34,7 +34,7 @@ test('409/1960 for ten minutes is waited out without hammering', async ({ db }) 
   })
 })
 
-test('409/1965 with 3,500 seconds parks the work, which is asked for by no other batch meanwhile', async ({
+test('fault 10: 409/1965 with 3,500 seconds parks the work, which is asked for by no other batch meanwhile', async ({
   db,
 }) => {
   await onDayOne({ pool: db, estate: { hosts: 120, detectionsPerHost: 1 }, batchesMax: 1 }, async (hub) => {
@@ -53,7 +53,7 @@ test('409/1965 with 3,500 seconds parks the work, which is asked for by no other
   })
 })
 
-test('429 without a header is waited for as long as an hour', async ({ db }) => {
+test('fault 11: 429 without a header is waited for as long as an hour', async ({ db }) => {
   await onDayOne({ pool: db }, async (hub) => {
     const from = hub.fake.requests.length
     hub.fake.faults.add({ match: DETECTIONS, kind: 'too-many-requests' })
@@ -64,7 +64,9 @@ test('429 without a header is waited for as long as an hour', async ({ db }) => 
   })
 })
 
-test('a list of ids that is refused for an hour is asked for once, then once more', async ({ db }) => {
+test('fault 10: a list of ids that is refused for an hour is asked for once, then once more', async ({
+  db,
+}) => {
   await onDayOne({ pool: db }, async (hub) => {
     const before = await rememberStore(hub)
     const from = hub.fake.requests.length
@@ -75,7 +77,7 @@ test('a list of ids that is refused for an hour is asked for once, then once mor
   })
 })
 
-test('409/1965 with 86,000 seconds: a parked run holds nothing, and a process that takes it over knows until when not to call', async ({
+test('fault 10: 409/1965 with 86,000 seconds: a parked run holds nothing, and a process that takes it over knows until when not to call', async ({
   db,
 }) => {
   await onDayOne({ pool: db }, async (hub) => {

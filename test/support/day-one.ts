@@ -3,6 +3,7 @@ import { DAY_MS } from '../../fakes/qualys/estate/time.ts'
 import type { EstateOptions } from '../../fakes/qualys/estate/types.ts'
 import type { FaultMatch } from '../../fakes/qualys/faults.ts'
 import { type TestHub, type TestHubOptions, withHub } from './hub.ts'
+import { type TicketHub, withTickets } from './tickets.ts'
 
 /** Busy days: much is found, fixed and reopened, and every host is scanned, so that a fault always hits news. */
 const BUSY: EstateOptions = {
@@ -28,15 +29,41 @@ export async function onDayOne(
   options: TestHubOptions,
   use: (hub: TestHub, hostIds: string[]) => Promise<void>,
 ): Promise<void> {
-  await withHub({ ...options, estate: { ...BUSY, ...options.estate } }, async (hub) => {
-    const first = await hub.sync('full')
-    expect(first.message).toBe('Everything that was expected came.')
-    nextDay(hub)
-    await use(
-      hub,
-      [...hub.estate.hosts()].map((host) => host.id),
-    )
+  await withHub({ ...options, estate: { ...BUSY, ...options.estate } }, (hub) => liveDayZero(hub, use))
+}
+
+/** The same with the built-in rule switched on: tickets follow every run that did not fail, as they do in life. */
+export async function onDayOneWithTickets(
+  options: TestHubOptions,
+  use: (hub: TestHub & { tickets: TicketHub }, hostIds: string[]) => Promise<void>,
+): Promise<void> {
+  await withTickets({ ...options, estate: { ...BUSY, ...options.estate } }, async (tickets) => {
+    const sync: TestHub['sync'] = async (mode) => {
+      const run = await tickets.sync(mode)
+      if (run.state === 'FAILED') return run
+      await tickets.plan()
+      await tickets.send()
+      return run
+    }
+    const hub = { ...tickets, tickets, sync }
+    await liveDayZero(hub, async (_hub, hostIds) => {
+      expect(tickets.jira.issues().length).toBeGreaterThan(0)
+      await use(hub, hostIds)
+    })
   })
+}
+
+async function liveDayZero(
+  hub: TestHub,
+  use: (hub: TestHub, hostIds: string[]) => Promise<void>,
+): Promise<void> {
+  const first = await hub.sync('full')
+  expect(first.message).toBe('Everything that was expected came.')
+  nextDay(hub)
+  await use(
+    hub,
+    [...hub.estate.hosts()].map((host) => host.id),
+  )
 }
 
 export function nextDay(hub: TestHub, days = 1): void {

@@ -5,6 +5,7 @@ import { type FakeQualys, type FakeQualysOptions, startFakeQualys } from '../../
 import { DEFAULT_USER } from '../../fakes/qualys/users.ts'
 import type { EngineDeps, Log } from '../../src/engine/deps.ts'
 import { type SyncRequest, sync } from '../../src/engine/sync.ts'
+import type { TicketHub } from './tickets.ts'
 import { type Clock, ManualClock } from '../../src/lib/clock.ts'
 import { QualysConfig } from '../../src/sources/qualys/config.ts'
 import { insertIntegration } from '../../src/store/queries/integrations.ts'
@@ -26,6 +27,8 @@ export interface TestHub {
   fake: FakeQualys
   estate: Estate
   integrationId: string
+  /** Where every run that did not fail is followed by its tickets. */
+  tickets?: TicketHub
   sync(mode?: SyncRequest['mode']): Promise<RunRow>
 }
 

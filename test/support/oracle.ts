@@ -3,8 +3,11 @@ import { expect } from 'vitest'
 import type { Detection, Estate } from '../../fakes/qualys/estate/types.ts'
 import { whenMs } from '../../fakes/qualys/estate/time.ts'
 import { WATERMARK_OVERLAP_MS } from '../../src/engine/phase-finishing.ts'
+import { descriptionKey, gapName } from '../../src/engine/gap-key.ts'
+import { HOSTS_MODULE } from '../../src/engine/vm-source.ts'
 import type { RunRow } from '../../src/store/queries/runs.ts'
 import type { TestHub } from './hub.ts'
+import { expectHonestTickets, expectSettledTickets } from './ticket-oracle.ts'
 import { storedLines, truthLines } from './truth.ts'
 
 /** What the store held before something went wrong. */
@@ -25,7 +28,8 @@ export async function rememberStore(hub: TestHub): Promise<Before> {
 
 /**
  * What has to be so after every run, whatever went wrong in it: nothing closed without evidence, nothing lost, the
- * watermark no later than what was really pulled, and whatever is missing told by the ledger and the gaps.
+ * watermark no later than what was really pulled, and whatever is missing told by the ledger and the gaps. Where there are
+ * tickets: none twice, and none closed without evidence.
  */
 export async function expectHonest(hub: TestHub, seen: { run: RunRow; before: Before }): Promise<void> {
   await expectNoFalseClosure(hub)
@@ -35,6 +39,7 @@ export async function expectHonest(hub: TestHub, seen: { run: RunRow; before: Be
   await expectStateMatchesGaps(hub, seen.run)
   await expectLedgerAddsUp(hub.deps.pool, seen.run)
   if (seen.run.state !== 'FAILED') await expectMissingIsExplained(hub, seen.run)
+  if (hub.tickets !== undefined) await expectHonestTickets(hub.tickets)
 }
 
 /** A clean full run ends where an undisturbed one would: every finding with its state and its episode, and no gap. */
@@ -48,6 +53,7 @@ export async function expectConverged(hub: TestHub): Promise<void> {
   expect(await storedLines(hub.deps.pool, shown)).toEqual(truthLines(hub.estate, shown))
   expect(await storedLives(hub.deps.pool)).toEqual(trueLives(hub.estate))
   await expectHonest(hub, { run, before })
+  if (hub.tickets !== undefined) await expectSettledTickets(hub.tickets)
 }
 
 export interface OpenGap {
@@ -175,16 +181,28 @@ async function expectLedgerAddsUp(pool: pg.Pool, run: RunRow): Promise<void> {
     // What the reader put aside was never received, but it is counted.
     expect(batch.explainedRecords - batch.receivedRecords).toBeLessThanOrEqual(batch.quarantinedRecords)
   }
-  const gapKeys = new Set((await openGaps(pool)).map(({ kind, key }) => `${kind} ${key}`))
-  const owed = leaves.filter((batch) => batch.state === 'owed').flatMap(({ hostIds }) => hostIds)
-  expect(owed.filter((hostId) => !gapKeys.has(`host ${hostId}`))).toEqual([])
+  const gapNames = new Set((await openGaps(pool)).map(gapName))
+  const owed = leaves.filter((batch) => batch.state === 'owed').flatMap(namesOfOwed)
+  expect(owed.filter((name) => !gapNames.has(name))).toEqual([])
   const staged = await pool.query('select 1 from finding_staging union all select 1 from evidence_staging')
   expect(staged.rows).toEqual([])
 }
 
+/** The gaps that a batch leaves that was given up. */
+function namesOfOwed({ module, hostIds }: LedgerRow): string[] {
+  return hostIds.map((hostId) =>
+    gapName(
+      module === HOSTS_MODULE
+        ? { kind: 'record', key: descriptionKey(hostId) }
+        : { kind: 'host', key: hostId },
+    ),
+  )
+}
+
 /**
- * Whatever of the requested hosts is otherwise in the store than it is in truth is told: by a gap of its host, by
- * findings of it that became stale, or because its host never had a finding and was left out (which is how Qualys says "none").
+ * Whatever of the requested hosts is otherwise in the store than it is in truth is told: by a gap of its host or its QID,
+ * by the finding that became stale, or because its host never had a finding and was left out (which is how Qualys says
+ * "none"). A description that is owed explains no finding.
  */
 async function expectMissingIsExplained(hub: TestHub, run: RunRow): Promise<void> {
   const { pool } = hub.deps
@@ -193,20 +211,17 @@ async function expectMissingIsExplained(hub: TestHub, run: RunRow): Promise<void
     `select distinct unnest(host_ids)::text as value from batch where run_id = $1 and module = 'qualys.detections'`,
     [run.id],
   )
-  const owed = await columnOf(
-    pool,
-    'select h.host_id::text as value from gap g join host h on h.id = g.place_id where g.settled_at is null',
-    [],
-  )
+  const owed = new Set((await openGaps(pool)).map(gapName))
   const findings = await storedFindings(pool)
   const stored = new Map(findings.map((finding) => [finding.key, finding]))
   const known = new Set(findings.map(({ hostId }) => hostId))
-  const stale = new Set(findings.filter(({ state }) => state === 'stale').map(({ hostId }) => hostId))
   const unexplained: string[] = []
   for (const host of hub.estate.truth().hosts()) {
-    if (!requested.has(host.id) || !known.has(host.id) || owed.has(host.id) || stale.has(host.id)) continue
+    if (!requested.has(host.id) || !known.has(host.id) || owed.has(`host ${host.id}`)) continue
     for (const detection of host.detections()) {
       const found = stored.get(keyOf(host.id, detection))
+      const names = [detection.qid, 'unknown'].map((qid) => `record host ${host.id}, QID ${qid}`)
+      if (found?.state === 'stale' || names.some((name) => owed.has(name))) continue
       const isSame =
         found?.status === detection.status && found?.timesFound === (detection.timesFound ?? null)
       if (!isSame) unexplained.push(`${keyOf(host.id, detection)}: ${found?.status} is ${detection.status}`)
