@@ -3,15 +3,8 @@ import { type TestApi, API_TOKEN, withApi } from '../../test/support/api.ts'
 import { test } from '../../test/support/database.ts'
 import { startSync } from '../jobs/start-sync.ts'
 import { HubError, type HubErrorKind } from '../model/errors.ts'
-import type {
-  Finding,
-  FindingReport,
-  Integration,
-  IntegrationPage,
-  Run,
-  RunProgress,
-  RunReport,
-} from './resources.ts'
+import type { Finding, FindingReport, Integration, IntegrationPage, Run } from './resources.ts'
+import type { RunProgress, RunReport } from './run-resources.ts'
 
 const QUALYS = { type: 'vaplugin', subtype: 'qualys' }
 const JIRA = {

@@ -2,7 +2,7 @@ import { planTicketsJob } from '../jobs/plan-tickets.ts'
 import { isJobPending } from '../store/queries/jobs.ts'
 import { countTicketOpsOfRun, getTicketBacklog } from '../store/queries/run-report.ts'
 import type { ApiDeps } from './deps.ts'
-import type { TicketProgress } from './resources.ts'
+import type { TicketProgress } from './run-resources.ts'
 
 /** A plan that takes longer than this is not waited for: its process may be dead. */
 const PLANNING_SECONDS_MAX = 600

@@ -64,11 +64,13 @@ export function createApiClient(server: { url: string; token: string }, signal: 
       const text = answer.body.pipeThrough(new TextDecoderStream())
       try {
         for await (const { event, data } of parseEvents(text)) {
-          if (event === 'error') throw saidError(JSON.parse(data) as Record<string, unknown>, 'The server failed.')
+          if (event === 'error')
+            throw saidError(JSON.parse(data) as Record<string, unknown>, 'The server failed.')
           yield { event, data: JSON.parse(data) as Data }
         }
       } catch (cause) {
-        if (cause instanceof SyntaxError || cause instanceof ApiError || cause instanceof HubError) throw cause
+        if (cause instanceof SyntaxError || cause instanceof ApiError || cause instanceof HubError)
+          throw cause
         throw unreachable(cause, signal, false)
       }
     },

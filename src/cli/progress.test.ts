@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Ledger, RunProgress } from '../api/resources.ts'
+import type { Ledger, RunProgress } from '../api/run-resources.ts'
 import { ManualClock } from '../lib/clock.ts'
 import { ProgressLine, progressText } from './progress.ts'
 

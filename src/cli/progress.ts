@@ -1,4 +1,4 @@
-import type { Ledger, RunProgress } from '../api/resources.ts'
+import type { Ledger, RunProgress } from '../api/run-resources.ts'
 import type { Clock } from '../lib/clock.ts'
 import { singleLine } from '../model/blocks.ts'
 import type { Output } from './context.ts'

@@ -1,4 +1,4 @@
-import type { Ledger, RunReport } from '../api/resources.ts'
+import type { Ledger, RunReport } from '../api/run-resources.ts'
 import { formatCount, formatSpan, formatFields, formatInstant } from './output.ts'
 import { ledgerOf } from './progress.ts'
 

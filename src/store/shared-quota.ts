@@ -107,8 +107,7 @@ export class SharedQuota implements QuotaPort {
       }
     if ((await countSlots(tx, key)) >= this.#slotsMax(key, quota, nowMs)) return { kind: 'busy' }
     const spent = await this.#budgetSpentUntil(tx, key, { quota, nowMs })
-    if (spent !== null)
-      return { kind: 'wait', untilMs: spent, cause: 'own_share', reason: OWN_SHARE }
+    if (spent !== null) return { kind: 'wait', untilMs: spent, cause: 'own_share', reason: OWN_SHARE }
     await insertCall(tx, key, new Date(nowMs))
     const { integrationId } = this.#options
     if (integrationId !== undefined) await countRunCall(tx, { integrationId, endpoint: key.endpoint })

@@ -1,4 +1,4 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { createPool } from '../../src/store/pool.ts'
 
 export interface MergeStatement {

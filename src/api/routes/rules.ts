@@ -12,7 +12,8 @@ import {
 } from '../../store/queries/rules.ts'
 import type { ApiDeps } from '../deps.ts'
 import { Id } from '../paging.ts'
-import { Rule, RulePreview, TicketProgress } from '../resources.ts'
+import { Rule, RulePreview } from '../resources.ts'
+import { TicketProgress } from '../run-resources.ts'
 import { readTicketProgress } from '../ticket-progress.ts'
 import { PROBLEMS, json, newRoutes, notFound } from './shared.ts'
 

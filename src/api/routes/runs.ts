@@ -19,7 +19,8 @@ import { type RunRow, countOwedHosts, getRun, listRuns, sumLedger } from '../../
 import type { ApiDeps } from '../deps.ts'
 import { databaseFailure } from '../errors.ts'
 import { Id, PageQuery, pageOf, toPage } from '../paging.ts'
-import { Batch, type Ledger, Run, type RunProgress, RunReport } from '../resources.ts'
+import { Run } from '../resources.ts'
+import { Batch, type Ledger, type RunProgress, RunReport } from '../run-resources.ts'
 import { readTicketProgress } from '../ticket-progress.ts'
 import { PROBLEMS, json, newRoutes, notFound, toInstant } from './shared.ts'
 
@@ -164,7 +165,10 @@ async function toReport(deps: ApiDeps, run: RunRow): Promise<RunReport> {
       firstAt: wait.firstAt.toISOString(),
       untilAt: wait.untilAt.toISOString(),
     })),
-    calls: (await listRunCalls(pool, run.id)).map((row) => ({ ...row, reportedAt: toInstant(row.reportedAt) })),
+    calls: (await listRunCalls(pool, run.id)).map((row) => ({
+      ...row,
+      reportedAt: toInstant(row.reportedAt),
+    })),
     tickets: ops.map((row) => ({ ...row, nextAt: toInstant(row.nextAt) })),
   }
 }

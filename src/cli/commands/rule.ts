@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { Rule, RulePreview, TicketProgress } from '../../api/resources.ts'
+import type { Rule, RulePreview } from '../../api/resources.ts'
+import type { TicketProgress } from '../../api/run-resources.ts'
 import { HubError } from '../../model/errors.ts'
 import type { ApiClient } from '../client.ts'
 import type { CliRun, GlobalOptions } from '../context.ts'

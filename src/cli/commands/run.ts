@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
-import type { Batch, Run, RunReport } from '../../api/resources.ts'
+import type { Run } from '../../api/resources.ts'
+import type { Batch, RunReport } from '../../api/run-resources.ts'
 import type { CliRun } from '../context.ts'
 import { type Column, formatInstant, formatTable, printJson } from '../output.ts'
 import { type ListOptions, addListOptions, listQuery, noteMore, type Page } from '../paging.ts'

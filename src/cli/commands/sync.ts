@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
-import type { Run, RunProgress, RunReport, SyncStarted } from '../../api/resources.ts'
+import type { Run, SyncStarted } from '../../api/resources.ts'
+import type { RunProgress, RunReport } from '../../api/run-resources.ts'
 import { HubError } from '../../model/errors.ts'
 import type { ApiClient } from '../client.ts'
 import type { CliRun } from '../context.ts'

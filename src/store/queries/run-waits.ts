@@ -42,10 +42,7 @@ export async function noteRunWait(db: Db, wait: NewWait): Promise<void> {
 }
 
 /** Counts a call for the run that is under way. */
-export async function countRunCall(
-  db: Db,
-  call: { integrationId: string; endpoint: string },
-): Promise<void> {
+export async function countRunCall(db: Db, call: { integrationId: string; endpoint: string }): Promise<void> {
   await db.query(
     `insert into run_call as c (run_id, endpoint, calls)
      select r.id, $2, 1 from run r where r.integration_id = $1 and r.state = 'RUNNING'

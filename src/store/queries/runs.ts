@@ -112,10 +112,10 @@ export async function listRuns(
 
 /** Takes over a run whose driver died: from now on only this epoch may drive it. */
 export async function adoptRun(db: Db, input: { runId: string; epoch: string }): Promise<void> {
-  await db.query(
-    'update run set epoch = $2, waiting_until = null, waiting_reason = null where id = $1',
-    [input.runId, input.epoch],
-  )
+  await db.query('update run set epoch = $2, waiting_until = null, waiting_reason = null where id = $1', [
+    input.runId,
+    input.epoch,
+  ])
 }
 
 export interface RunChange {
