@@ -27,6 +27,7 @@ const TYPES_MAY_CROSS = [
   { from: 'cli', to: 'src/api/resources.ts' },
   { from: 'cli', to: 'src/api/report-resources.ts' },
   { from: 'cli', to: 'src/api/vulnerability-resources.ts' },
+  { from: 'cli', to: 'src/api/run-resources.ts' },
 ]
 
 interface SourceFile {

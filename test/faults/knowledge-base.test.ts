@@ -11,7 +11,7 @@ async function mostOpenQid(hub: TestHub): Promise<string> {
   throw new Error('The estate has no open finding.')
 }
 
-test('T35: a QID that the knowledge base does not know becomes a tombstone, and its findings are in', async ({
+test('T35, fault 18: a QID that the knowledge base does not know becomes a tombstone, and its findings are in', async ({
   db,
 }) => {
   const qid = '999001'

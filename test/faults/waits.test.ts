@@ -1,6 +1,7 @@
 import { expect, vi } from 'vitest'
 import { sync } from '../../src/engine/sync.ts'
 import { ManualClock } from '../../src/lib/clock.ts'
+import { listRunCalls, listRunWaits } from '../../src/store/queries/run-waits.ts'
 import { getUnfinishedRun } from '../../src/store/queries/runs.ts'
 import { test } from '../support/database.ts'
 import { DETECTIONS, ID_LIST, callsSince, onDayOne } from '../support/day-one.ts'
@@ -48,6 +49,19 @@ test('fault 10: 409/1965 with 3,500 seconds parks the work, which is asked for b
     // Three batches: none of the others asks while the first one is refused.
     expect(calls).toHaveLength(4)
     expect(calls[1]!.at - calls[0]!.at).toBeGreaterThanOrEqual(3_500_000)
+    // A person is told what it waited for, how long, and by whose word.
+    const [longest] = await listRunWaits(db, { runId: run.id, now: new Date(hub.clock.nowMs()) })
+    expect(longest).toMatchObject({
+      what: 'fo/asset/host/vm/detection',
+      cause: 'rate_limit',
+      waits: 1,
+      reason: 'Qualys says that the budget of this endpoint is used up',
+    })
+    expect(longest!.waitedMs).toBeGreaterThanOrEqual(3_500_000)
+    expect(longest!.waitedMs).toBeLessThan(3_600_000)
+    expect(await listRunCalls(db, run.id)).toContainEqual(
+      expect.objectContaining({ endpoint: 'fo/asset/host/vm/detection', calls: 4 }),
+    )
     await expectHonest(hub, { run, before })
     await expectConverged(hub)
   })
@@ -55,12 +69,16 @@ test('fault 10: 409/1965 with 3,500 seconds parks the work, which is asked for b
 
 test('fault 11: 429 without a header is waited for as long as an hour', async ({ db }) => {
   await onDayOne({ pool: db }, async (hub) => {
+    const before = await rememberStore(hub)
     const from = hub.fake.requests.length
     hub.fake.faults.add({ match: DETECTIONS, kind: 'too-many-requests' })
-    expect((await hub.sync('full')).state).toBe('COMPLETE')
+    const run = await hub.sync('full')
+    expect(run.state).toBe('COMPLETE')
     const calls = hub.fake.requests.slice(from).filter(({ endpoint }) => endpoint === 'detection')
     expect(calls.length).toBe(2)
     expect(calls[1]!.at - calls[0]!.at).toBeGreaterThanOrEqual(60 * MINUTE_MS)
+    await expectHonest(hub, { run, before })
+    await expectConverged(hub)
   })
 })
 
@@ -96,7 +114,7 @@ test('fault 10: 409/1965 with 86,000 seconds: a parked run holds nothing, and a 
         if (run?.waitingUntil) return run
         throw new Error('The run does not wait yet.')
       },
-      { timeout: 20_000, interval: 10 },
+      { timeout: 50_000, interval: 20 },
     )
     const notBeforeMs = before.atMs + 86_000_000
     expect(parked.waitingUntil!.getTime()).toBeGreaterThanOrEqual(notBeforeMs)
