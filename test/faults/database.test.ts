@@ -94,34 +94,38 @@ test('database: what fails for good ends the run with a sentence, and nothing is
   })
 })
 
-test('fault 5: a full disk in the middle of a run stops it with what to do, and the next run goes on', async ({
-  db,
-}) => {
-  await onDayOne({ pool: db }, async (hub) => {
-    const before = await rememberStore(hub)
-    await breakTable(db, {
-      table: 'observation',
-      on: 'insert or update',
-      code: '53100',
-      times: 1_000_000,
+for (const [where, table] of [
+  ['for the rows that are staged', 'finding_staging'],
+  ['for what is merged', 'observation'],
+] as const)
+  test(`fault 5: a full disk ${where} stops the run with what to do, and the next run goes on`, async ({
+    db,
+  }) => {
+    await onDayOne({ pool: db }, async (hub) => {
+      const before = await rememberStore(hub)
+      await breakTable(db, {
+        table,
+        on: 'insert or update',
+        code: '53100',
+        times: 1_000_000,
+      })
+      const run = await hub.sync('full')
+      expect(run.state).toBe('FAILED')
+      expect(run.message).toMatch(/disk of the database is full.*Make room.*Nothing is lost/)
+      expect(await getIntegration(db, hub.integrationId)).toMatchObject({
+        status: 'NEEDS_ATTENTION',
+        statusMessage: run.message,
+      })
+      await expectHonest(hub, { run, before })
+      expect(await openGaps(db)).toEqual([])
+      await repair(db)
+      // A delta asks for all that the run that ended had wanted.
+      nextDay(hub)
+      const next = await hub.sync('delta')
+      expect([next.mode, next.state]).toEqual(['delta', 'COMPLETE'])
+      await expectConverged(hub)
     })
-    const run = await hub.sync('full')
-    expect(run.state).toBe('FAILED')
-    expect(run.message).toMatch(/disk of the database is full.*Make room.*Nothing is lost/)
-    expect(await getIntegration(db, hub.integrationId)).toMatchObject({
-      status: 'NEEDS_ATTENTION',
-      statusMessage: run.message,
-    })
-    await expectHonest(hub, { run, before })
-    expect(await openGaps(db)).toEqual([])
-    await repair(db)
-    // A delta asks for all that the run that ended had wanted.
-    nextDay(hub)
-    const next = await hub.sync('delta')
-    expect([next.mode, next.state]).toEqual(['delta', 'COMPLETE'])
-    await expectConverged(hub)
   })
-})
 
 test('fault 6: a disk so full that not even the end can be written leaves the run to the next process', async ({
   db,

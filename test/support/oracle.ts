@@ -239,7 +239,12 @@ function isAsInTruth(found: StoredFinding | undefined, { status, timesFound }: D
 /** Hosts of which nothing came, although something was known: all that was open is stale, so nothing new can be in. */
 function hostsLeftOut(findings: readonly StoredFinding[]): Set<string> {
   const withState = (state: string) =>
-    new Set(findings.filter((finding) => finding.state === state).map(({ hostId }) => hostId))
+    new Set(
+      findings
+        // Information gathered has no status, and is not asked for in every run.
+        .filter((finding) => finding.state === state && finding.status !== null)
+        .map(({ hostId }) => hostId),
+    )
   const open = withState('open')
   return new Set([...withState('stale')].filter((hostId) => !open.has(hostId)))
 }

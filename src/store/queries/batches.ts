@@ -139,6 +139,9 @@ export interface BatchLedger {
   durationMs: number
 }
 
+/** What the column can hold: a clock that jumps while a batch is on its way makes it look longer. */
+const DURATION_MS_MAX = 2 ** 31 - 1
+
 /** Its last error stays: it tells why it took more than one try. */
 export async function finishBatch(
   tx: Tx,
@@ -169,7 +172,7 @@ export async function finishBatch(
       ledger.staleRecords,
       ledger.repairedChars,
       ledger.bytes,
-      ledger.durationMs,
+      Math.min(ledger.durationMs, DURATION_MS_MAX),
       finishedAt,
       ledger.collidedRecords,
       ledger.emptyHosts,
