@@ -10,6 +10,8 @@ export const KEPT_TABLES: readonly string[] = [
   'lease',
   'module_state',
   'run',
+  'run_wait',
+  'run_call',
   'batch',
   'gap',
   'quarantine',
