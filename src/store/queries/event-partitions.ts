@@ -20,7 +20,7 @@ const STRAY_MONTHS_MAX = 120
 /** What a wrong clock dates beyond these stays where it is. */
 const PLAUSIBLE = ['1970-01-01Z', '9990-01-01Z']
 /** Any fixed number: one process changes partitions at a time. */
-const PARTITIONS_LOCK_KEY = '72824230'
+const PARTITIONS_LOCK_KEY = '72824231'
 const LOCK_NOT_AVAILABLE = '55P03'
 
 /** Makes sure that the month of this instant and the next have their partitions; until then the default one takes their events. */
