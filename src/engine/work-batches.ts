@@ -81,12 +81,9 @@ async function workOn(
       batch.module === HOSTS_MODULE
         ? await workOnHosts(deps, source, { batch, claim, signal: both })
         : await workOnDetections(deps, source, { batch, claim, signal: both, merges: work.merges })
-    if (merged) return
-    deps.log.warn({ batch: batch.id }, 'The claim on the batch was lost; its rows are dropped.')
-    await dropStagedOfAttempt(deps.pool, { batchId: batch.id, attempt: batch.attempt })
+    if (!merged) await letGo(deps, batch)
   } catch (thrown) {
-    if (thrown instanceof ClaimLost || lost.signal.aborted)
-      return await dropStagedOfAttempt(deps.pool, { batchId: batch.id, attempt: batch.attempt })
+    if (thrown instanceof ClaimLost || lost.signal.aborted) return await letGo(deps, batch)
     const error = sayDatabaseTrouble(thrown)
     const interrupted = signal.aborted
     if (!interrupted && stopsTheRun(error)) work.onStop(error)
@@ -97,6 +94,12 @@ async function workOn(
 }
 
 class ClaimLost extends Error {}
+
+/** Somebody else has the batch, so nothing but what this attempt has staged is ours. */
+async function letGo(deps: EngineDeps, batch: ClaimedBatch): Promise<void> {
+  deps.log.warn({ batch: batch.id }, 'The claim on the batch was lost; its rows are dropped.')
+  await dropStagedOfAttempt(deps.pool, { batchId: batch.id, attempt: batch.attempt })
+}
 
 async function workOnDetections(
   deps: EngineDeps,

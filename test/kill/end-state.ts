@@ -55,7 +55,8 @@ const TABLES: Readonly<Record<string, string>> = {
   finding: `
     select concat_ws(' | ', h.host_id, f.identity, jsonb_build_array(f.issue_key, f.source_key, f.state, f.source_status,
              f.ignored, f.disabled, f.missing_since::date, f.accepted_until, f.type, f.severity, f.qds,
-             f.first_found_at, f.first_found_effective_at, f.opened_at, f.fixed_at, f.times_reopened, f.last_fixed_at,
+             f.first_found_at, f.first_found_effective_at,
+             case when f.first_found_at is null then f.opened_at::date::timestamptz else f.opened_at end, f.fixed_at, f.times_reopened, f.last_fixed_at,
              f.last_reopened_at, f.port, f.protocol, f.ssl, f.fqdn, f.instance, f.service),
              f.affect_running_kernel, f.evidence_hash, md5(e.body)) as line
       from finding f join host h on h.id = f.place_id left join evidence e on e.hash = f.evidence_hash`,

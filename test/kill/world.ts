@@ -1,6 +1,7 @@
 import { type FakeJira, startFakeJira } from '../../fakes/jira/fake-jira.ts'
 import { createEstate } from '../../fakes/qualys/estate/create-estate.ts'
 import type { Estate, EstateOptions } from '../../fakes/qualys/estate/types.ts'
+import type { LimitOptions } from '../../fakes/qualys/limits.ts'
 import { type FakeQualys, startFakeQualys } from '../../fakes/qualys/server.ts'
 import { type Clock, systemClock } from '../../src/lib/clock.ts'
 
@@ -9,6 +10,7 @@ const NOON_MS = 12 * 60 * 60_000
 /** The index of the real Jira lags; this much, a ticket whose making was cut off is not found at once. */
 const SEARCH_LAG_MS = 20_000
 const UNLIMITED = 1_000_000
+const MANY_CALLS: LimitOptions = { rate: 10_000 }
 
 /** Everything outside of the hub. It outlives every kill, and remembers what was done to it. */
 export interface World {
@@ -24,8 +26,8 @@ export interface World {
   close(): Promise<void>
 }
 
-/** A busy estate: within days much is found, fixed, reopened and purged. */
-export async function startWorld(options: EstateOptions): Promise<World> {
+/** `limits`: those of Qualys; the Standard ones where they are left out. A busy estate: within days much is found, fixed, reopened and purged. */
+export async function startWorld(options: EstateOptions, limits: LimitOptions = MANY_CALLS): Promise<World> {
   const estate = createEstate({
     day0Ms: DAY_0_MS,
     hosts: 160,
@@ -48,7 +50,7 @@ export async function startWorld(options: EstateOptions): Promise<World> {
   const noonMs = () => estate.dayStartMs(estate.day) + NOON_MS
   let nowMs = noonMs()
   const clockOf = (now: () => number): Clock => ({ ...systemClock, nowMs: now })
-  const qualys = await startFakeQualys({ estate, clock: clockOf(noonMs), limits: { rate: 10_000 } })
+  const qualys = await startFakeQualys({ estate, clock: clockOf(noonMs), limits })
   const jira = await startFakeJira({
     clock: clockOf(() => nowMs),
     searchLagMs: SEARCH_LAG_MS,
