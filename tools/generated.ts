@@ -13,6 +13,7 @@ import { allCommands, createProgram } from '../src/cli/program.ts'
 import { describeSettings } from '../src/config.ts'
 import type { SourceModule } from '../src/model/source.ts'
 import { dumpSchema } from '../src/store/dump-schema.ts'
+import { findTrapTests, trapRows } from './traps.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const HELP_COLUMNS = 100
@@ -27,6 +28,7 @@ export async function generateAll(pool: pg.Pool): Promise<Map<string, string>> {
     ['docs/config.md', configPage()],
     ['docs/cli.md', cliPage()],
     ['test/upgrade/landed.txt', await landedMigrations()],
+    ['docs/traps.md', await trapsPage()],
     ['docs/openapi.json', `${JSON.stringify(apiDescription(), null, 2)}\n`],
   ])
   for (const module of await findModules()) files.set(`docs/modules/${module.id}.md`, modulePage(module))
@@ -86,6 +88,20 @@ Secrets are never given as flags: they come from the environment, from a file, o
 ${codes.join('\n')}
 
 ${commands.join('\n')}`
+}
+
+async function trapsPage(): Promise<string> {
+  return `${NOTE}
+
+# Traps in Qualys data
+
+What goes wrong where Qualys data is pulled, and the tests that show how Patchbay handles it. A test that handles a trap begins
+with its number; this table is made from the names.
+
+| trap | what goes wrong | how Patchbay handles it | test |
+| --- | --- | --- | --- |
+${trapRows(await findTrapTests()).join('\n')}
+`
 }
 
 /** A tree of commands is only looked at. */
