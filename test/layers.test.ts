@@ -28,6 +28,7 @@ const TYPES_MAY_CROSS = [
   { from: 'cli', to: 'src/api/report-resources.ts' },
   { from: 'cli', to: 'src/api/vulnerability-resources.ts' },
   { from: 'cli', to: 'src/api/run-resources.ts' },
+  { from: 'cli', to: 'src/api/host-resources.ts' },
 ]
 
 interface SourceFile {

@@ -140,23 +140,6 @@ export const FindingReport = Finding.extend({
 }).openapi('FindingReport')
 export type FindingReport = z.infer<typeof FindingReport>
 
-export const Host = z
-  .object({
-    id,
-    integrationId: id,
-    hostId: id,
-    ip: z.string().nullable(),
-    dns: z.string().nullable(),
-    netbios: z.string().nullable(),
-    os: z.string().nullable(),
-    agentId: z.string().nullable(),
-    lastListedAt: z.string(),
-    removedAt: instant,
-    outOfScopeAt: instant,
-  })
-  .openapi('Host')
-export type Host = z.infer<typeof Host>
-
 export const Ticket = z
   .object({
     id,

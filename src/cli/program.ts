@@ -4,6 +4,7 @@ import { ApiError } from './client.ts'
 import { addDemoCommand } from './commands/demo.ts'
 import { addDoctorCommand } from './commands/doctor.ts'
 import { addFindingCommands } from './commands/finding.ts'
+import { addHostCommands } from './commands/host.ts'
 import { addGapCommands } from './commands/gap.ts'
 import { addIntegrationCommands } from './commands/integration.ts'
 import { addReportCommands } from './commands/report.ts'
@@ -79,6 +80,7 @@ export function createProgram(run: CliRun): Command {
   addFindingCommands(program, run)
   addReportCommands(program, run)
   addVulnCommands(program, run)
+  addHostCommands(program, run)
   addTicketCommands(program, run)
   addRuleCommands(program, run)
   addIntegrationCommands(program, run)

@@ -4,6 +4,7 @@ import { HOST_PART_DETECTIONS_MAX } from '../model/vm.ts'
 import type { QuarantinedRecord } from '../model/source.ts'
 import { copyNewHosts, isStagedWhole, mergeStaged } from '../store/bulk/batch-merge.ts'
 import type { Tx } from '../store/db.ts'
+import { inheritFirstFound, listHeirs } from '../store/queries/effective-first-found.ts'
 import {
   type BatchClaim,
   type BatchLedger,
@@ -56,7 +57,7 @@ const LEFT_OUT_PER_STATEMENT_MAX = HOST_PART_DETECTIONS_MAX
  */
 export async function mergeDetections(pool: pg.Pool, outcome: BatchOutcome): Promise<boolean> {
   return inTransaction(pool, async (tx) => {
-    const { batch, claim, ingest, now } = outcome
+    const { batch, claim, ingest, places, now } = outcome
     if (!(await fenceBatch(tx, claim))) return false
     const key = { integrationId: batch.integrationId, runId: batch.runId }
     const staging = { batchId: batch.id, attempt: batch.attempt }
@@ -69,6 +70,7 @@ export async function mergeDetections(pool: pg.Pool, outcome: BatchOutcome): Pro
       seenAt: now,
       keepEvidence: batch.options.showResults === false,
     })
+    if (ingest.counts.newRecords > 0) await inheritWhatIsNew(tx, batch.runId, [...places.values()])
     await lockHosts(tx, batch)
     await mergeHosts(tx, batch.integrationId, ingest.hosts)
     const putAside = [...ingest.quarantined, ...ingest.collisions]
@@ -92,6 +94,12 @@ async function writeFingerprints(tx: Tx, { ingest, places }: BatchOutcome): Prom
     [...places.values()].filter((placeId) => !kept.has(placeId)),
   )
   await setFingerprints(tx, ingest.fingerprints)
+}
+
+/** What is new on a host that took over from another has the age of the machine from the first. */
+async function inheritWhatIsNew(tx: Tx, runId: string, placeIds: readonly string[]): Promise<void> {
+  const heirs = await listHeirs(tx, placeIds)
+  if (heirs.length > 0) await inheritFirstFound(tx, { placeIds: heirs, onlyOfRunId: runId })
 }
 
 function stagingIsGone(): HubError {

@@ -58,7 +58,7 @@ function hubOf(hub: TestHub, pool: pg.Pool, username: string): TestHub {
 const ORDINARY = ['open', 'fixed', 'suppressed']
 const SCOPED: Pick<HostSpec, 'tags'> = { tags: ['Production'] }
 
-test('a purged host closes nothing', async ({ db }) => {
+test('T14: a purged host closes nothing', async ({ db }) => {
   await withHub({ pool: db, estate: { hosts: hostsWithThree(4) } }, async (hub) => {
     await honestSync(hub, 'full')
     nextDay(hub)
@@ -96,7 +96,7 @@ test('a host that is missing from one list alone was never away', async ({ db })
   })
 })
 
-test('a removed host that comes back is as it was, without loss', async ({ db }) => {
+test('T14: a removed host that comes back is as it was, without loss', async ({ db }) => {
   await withHub({ pool: db, estate: { hosts: hostsWithThree(4) } }, async (hub) => {
     await honestSync(hub, 'full')
     const lives = await storedLives(db)
@@ -121,7 +121,7 @@ test('a removed host that comes back is as it was, without loss', async ({ db })
   })
 })
 
-test('a changed tag or role closes nothing', async ({ db }) => {
+test('T18: a changed tag or role closes nothing', async ({ db }) => {
   const hosts = [...hostsWithThree(24, SCOPED), { id: '2001', detections: [{ qid: '38100' }] }]
   await withHub({ pool: db, estate: { hosts } }, async (hub) => {
     await honestSync(hub, 'full')
@@ -158,7 +158,7 @@ function seesTag(name: string): (host: { tags: readonly { name: string }[] }) =>
   return (host) => host.tags.some((tag) => tag.name === name)
 }
 
-test('a tag that is taken away in the middle of a run closes nothing', async ({ db }) => {
+test('T18: a tag that is taken away in the middle of a run closes nothing', async ({ db }) => {
   // One batch after the other: the descriptions come before the tag goes.
   await withHub({ pool: db, estate: { hosts: hostsWithThree(5, SCOPED) }, batchesMax: 1 }, async (hub) => {
     await honestSync(hub, 'full')
@@ -174,7 +174,7 @@ test('a tag that is taken away in the middle of a run closes nothing', async ({ 
   })
 })
 
-test('another user who sees less puts hosts out of scope, and back without loss', async ({ db }) => {
+test('T18: another user who sees less puts hosts out of scope, and back without loss', async ({ db }) => {
   await withHub({ pool: db, estate: { hosts: hostsWithThree(4) } }, async (hub) => {
     await honestSync(hub, 'full')
     const lives = await storedLives(db)
@@ -200,7 +200,9 @@ test('another user who sees less puts hosts out of scope, and back without loss'
   })
 })
 
-test('two hosts that are merged in the middle of a run lose nothing and close nothing', async ({ db }) => {
+test('T17: two hosts that are merged in the middle of a run lose nothing and close nothing', async ({
+  db,
+}) => {
   await withHub(
     { pool: db, estate: { hosts: 6, detectionsPerHost: 5, purgeShare: 0, mergeShare: 0 } },
     async (hub) => {

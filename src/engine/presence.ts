@@ -1,7 +1,7 @@
 import type { Tx } from '../store/db.ts'
 import { type StateChange, applyStateChanges, listLivesOfPlaces } from '../store/queries/findings.ts'
 import { settleGapsOfLeftPlaces } from '../store/queries/gaps.ts'
-import { type PlaceChange, changePresence, countMissing, markListed } from '../store/queries/hosts.ts'
+import { type PlaceChange, changePresence, countMissing, markListed } from '../store/queries/host-presence.ts'
 import { toLife } from './ingest/row.ts'
 import { type PlaceFacts, rederive } from './lifecycle.ts'
 
@@ -31,7 +31,7 @@ export interface CompleteList {
 export async function bringInList(tx: Tx, list: CompleteList): Promise<PlaceChange[]> {
   for (let start = 0; start < list.hostIds.length; start += IDS_PER_STATEMENT_MAX)
     await markListed(tx, { ...list, hostIds: list.hostIds.slice(start, start + IDS_PER_STATEMENT_MAX) })
-  if (!list.frozen) await countMissing(tx, list)
+  if (!list.frozen) await countMissing(tx, { ...list, listsMissingMin: LISTS_MISSING_MIN })
   const changes = await changePresence(tx, {
     ...list,
     listsMissingMin: list.frozen ? NEVER : LISTS_MISSING_MIN,

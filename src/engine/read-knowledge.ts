@@ -6,15 +6,12 @@ import {
   type ReadRequest,
 } from '../model/source.ts'
 import type { VulnerabilityRecord } from '../model/vm.ts'
-import type { Tx } from '../store/db.ts'
 import { type NewGap, insertQuarantine, openGaps, settleGaps } from '../store/queries/gaps.ts'
-import { fenceByEpoch } from '../store/queries/leases.ts'
 import { insertTombstones, mergeVulnerabilities } from '../store/queries/vulnerabilities.ts'
-import { inTransaction } from '../store/transaction.ts'
 import { shortId } from './gap-key.ts'
 import { toKnownVulnerability, unstorableVulnerability } from './knowledge.ts'
 import { type PatientWait, withPatience } from './patience.ts'
-import { type RunContext, RunLost, keepWait } from './run-context.ts'
+import { type RunContext, fenced, keepWait } from './run-context.ts'
 import { isStorableId } from './storable-id.ts'
 
 /** Records that are held before they are written: what Qualys changed since the last time may be everything. */
@@ -148,15 +145,6 @@ function mayBeUnread(qid: string): NewGap {
 function toGap({ qid, reason }: QuarantinedRecord): NewGap {
   if (qid !== null && isStorableId(qid)) return { kind: 'qid', key: qid, placeId: null, reason }
   return { kind: 'record', key: `knowledge base, QID ${shortId(qid)}`, placeId: null, reason }
-}
-
-/** Writes while this process drives the run, or not at all. */
-export async function fenced(context: RunContext, work: (tx: Tx) => Promise<void>): Promise<void> {
-  const { deps, run } = context
-  await inTransaction(deps.pool, async (tx) => {
-    if (!(await fenceByEpoch(tx, run))) throw new RunLost()
-    await work(tx)
-  })
 }
 
 export function keyOf({ deps, run }: RunContext) {

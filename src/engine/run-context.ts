@@ -1,5 +1,8 @@
-import { changeRun, type RunChange, type RunRow } from '../store/queries/runs.ts'
+import type { Tx } from '../store/db.ts'
+import { fenceByEpoch } from '../store/queries/leases.ts'
 import { noteRunWait } from '../store/queries/run-waits.ts'
+import { changeRun, type RunChange, type RunRow } from '../store/queries/runs.ts'
+import { inTransaction } from '../store/transaction.ts'
 import type { EngineDeps } from './deps.ts'
 import type { PatientWait } from './patience.ts'
 import type { VmSource } from './vm-source.ts'
@@ -39,4 +42,16 @@ export async function keepWait(context: RunContext, wait: PatientWait): Promise<
   const { integrationId } = context.run
   const { what, reason, sinceMs, untilMs } = wait
   await noteRunWait(context.deps.pool, { integrationId, what, cause: 'trouble', reason, sinceMs, untilMs })
+}
+
+/** Writes while this process drives the run, or not at all. */
+export async function fenced<Result>(
+  context: RunContext,
+  work: (tx: Tx) => Promise<Result>,
+): Promise<Result> {
+  const { deps, run } = context
+  return inTransaction(deps.pool, async (tx) => {
+    if (!(await fenceByEpoch(tx, run))) throw new RunLost()
+    return work(tx)
+  })
 }

@@ -21,6 +21,7 @@ import {
 import { sayDatabaseTrouble, withDatabase } from './database-trouble.ts'
 import type { EngineDeps } from './deps.ts'
 import { failRun } from './end-run.ts'
+import { traceLineage } from './lineage.ts'
 import { fetchBatches } from './phase-fetching.ts'
 import { finishRun } from './phase-finishing.ts'
 import { learnVulnerabilities } from './phase-knowledge.ts'
@@ -120,6 +121,7 @@ async function drivePhase(context: RunContext): Promise<boolean> {
       await learnVulnerabilities(current)
       break
     case 'finishing':
+      await traceLineage(current)
       await finishRun(current)
       return true
     case 'done':

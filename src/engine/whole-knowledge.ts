@@ -2,8 +2,8 @@ import { HubError } from '../model/errors.ts'
 import type { ClosedAnswer } from '../model/source.ts'
 import { type ModuleState, getModuleState, swapModuleState } from '../store/queries/module-state.ts'
 import { markLeftOutSince } from '../store/queries/vulnerabilities.ts'
-import { closeAnswer, fenced, keyOf, newAnswer, patiently, takeMessages } from './read-knowledge.ts'
-import { type RunContext, RunLost } from './run-context.ts'
+import { closeAnswer, keyOf, newAnswer, patiently, takeMessages } from './read-knowledge.ts'
+import { type RunContext, RunLost, fenced } from './run-context.ts'
 
 const WHOLE_MODULE = 'qualys.knowledge-base.whole'
 /** Windows in one run: a run is not to last for hours because of what nobody may ever need. */

@@ -10,10 +10,11 @@ import {
   insertBatches,
 } from '../store/queries/batches.ts'
 import { type NewGap, insertQuarantine, openGaps, settleGaps } from '../store/queries/gaps.ts'
-import { getPlaces, lockHosts, mergeHosts } from '../store/queries/hosts.ts'
+import { describeHosts, getPlaces, lockHosts } from '../store/queries/hosts.ts'
 import { inTransaction } from '../store/transaction.ts'
 import type { EngineDeps } from './deps.ts'
 import { descriptionKey } from './gap-key.ts'
+import { noteDescriptions } from './note-descriptions.ts'
 import type { VmSource } from './vm-source.ts'
 
 export interface Work {
@@ -57,7 +58,7 @@ export async function workOnHosts(deps: EngineDeps, source: VmSource, work: Work
     if (!(await fenceBatch(tx, claim))) return false
     const key = { integrationId: batch.integrationId, runId: batch.runId }
     await lockHosts(tx, batch)
-    await mergeHosts(tx, batch.integrationId, expected)
+    await noteDescriptions(tx, { ...key, now }, await describeHosts(tx, batch.integrationId, expected))
     await insertQuarantine(tx, { ...key, batchId: batch.id, now, records: answer.quarantined })
     const gaps = owedOf(batch, places, { missing, answer })
     const owed = new Set(gaps.map((gap) => gap.key))

@@ -288,9 +288,32 @@ create table host (
   lists_missing integer default 0 not null,
   removed_at timestamp with time zone,
   out_of_scope_at timestamp with time zone,
+  identity_noted boolean default false not null,
+  identity_since timestamp with time zone,
   constraint host_pkey PRIMARY KEY (id),
   constraint host_integration_id_host_id_key UNIQUE (integration_id, host_id),
   constraint host_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE
+) with (fillfactor=50);
+CREATE INDEX host_by_dns ON host USING btree (lower(dns));
+CREATE INDEX host_by_fqdn ON host USING btree (lower(fqdn));
+CREATE INDEX host_by_host_id ON host USING btree (host_id);
+CREATE INDEX host_by_ip ON host USING btree (ip);
+CREATE INDEX host_by_netbios ON host USING btree (lower(netbios));
+CREATE INDEX host_left ON host USING btree (integration_id, id) WHERE lists_missing > 0 OR removed_at IS NOT NULL OR out_of_scope_at IS NOT NULL;
+CREATE INDEX host_reused ON host USING btree (integration_id, id) WHERE identity_since IS NOT NULL;
+
+create table host_event (
+  id bigint generated always as identity not null,
+  integration_id bigint not null,
+  place_id bigint not null,
+  at timestamp with time zone not null,
+  run_id bigint not null,
+  kind text not null,
+  reason text not null,
+  other_place_id bigint,
+  constraint host_event_pkey PRIMARY KEY (place_id, id),
+  constraint host_event_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE,
+  constraint host_event_kind_check CHECK (kind = ANY (ARRAY['listed'::text, 'missing'::text, 'listed_again'::text, 'removed'::text, 'out_of_scope'::text, 'back'::text, 'in_scope_again'::text, 'renamed'::text, 'readdressed'::text, 'identity_break'::text, 'successor_of'::text, 'succeeded_by'::text, 'absorbed'::text, 'merged_into'::text, 'link_ended'::text, 'lineage_unclear'::text]))
 );
 
 create table host_fingerprint (
@@ -300,6 +323,42 @@ create table host_fingerprint (
   constraint host_fingerprint_pkey PRIMARY KEY (place_id),
   constraint host_fingerprint_place_id_fkey FOREIGN KEY (place_id) REFERENCES host(id) ON DELETE CASCADE
 ) with (fillfactor=70);
+
+create table host_identifier (
+  integration_id bigint not null,
+  place_id bigint not null,
+  kind text not null,
+  value text not null,
+  noted_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint host_identifier_pkey PRIMARY KEY (place_id, kind, value),
+  constraint host_identifier_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE,
+  constraint host_identifier_kind_check CHECK (kind = ANY (ARRAY['agent'::text, 'cloud'::text, 'hardware'::text, 'serial'::text]))
+);
+CREATE INDEX host_identifier_by_value ON host_identifier USING btree (integration_id, kind, value) WHERE ended_at IS NULL;
+
+create table host_link (
+  id bigint generated always as identity not null,
+  integration_id bigint not null,
+  old_place_id bigint not null,
+  new_place_id bigint not null,
+  kind text not null,
+  evidence_kind text not null,
+  evidence_value text not null,
+  linked_at timestamp with time zone not null,
+  run_id bigint not null,
+  ended_at timestamp with time zone,
+  end_reason text,
+  due text,
+  constraint host_link_pkey PRIMARY KEY (id),
+  constraint host_link_old_place_id_new_place_id_key UNIQUE (old_place_id, new_place_id),
+  constraint host_link_integration_id_fkey FOREIGN KEY (integration_id) REFERENCES integration(id) ON DELETE CASCADE,
+  constraint host_link_due_check CHECK (due = ANY (ARRAY['inherit'::text, 'reset'::text])),
+  constraint host_link_kind_check CHECK (kind = ANY (ARRAY['successor'::text, 'merged'::text]))
+);
+CREATE UNIQUE INDEX host_link_active ON host_link USING btree (old_place_id) WHERE ended_at IS NULL;
+CREATE INDEX host_link_by_new ON host_link USING btree (new_place_id);
+CREATE INDEX host_link_due ON host_link USING btree (integration_id, new_place_id) WHERE due IS NOT NULL;
 
 create table host_tag (
   integration_id bigint not null,

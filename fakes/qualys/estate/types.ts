@@ -23,6 +23,7 @@ export interface Host {
   cloudResourceId?: string | undefined
   ec2InstanceId?: string | undefined
   serialNumber?: string | undefined
+  hardwareUuid?: string | undefined
   tags: readonly Tag[]
   firstFound: When
   /** When the scan ended on the host. */

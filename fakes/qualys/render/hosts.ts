@@ -28,6 +28,7 @@ export function hostXml(host: Host, style: HostListStyle): string {
       ['OS', optional(host.os)],
       ['QG_HOSTID', optional(host.qgHostId)],
       ['SERIAL_NUMBER', style.all ? optional(host.serialNumber) : undefined],
+      ['HARDWARE_UUID', style.all ? optional(host.hardwareUuid) : undefined],
       ['FIRST_FOUND_DATE', whenText(host.firstFound)],
       ['LAST_ACTIVITY', whenText(host.processed)],
       ['TAGS', style.showTags ? tagsXml(host, '          ') : undefined],

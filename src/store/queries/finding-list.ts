@@ -1,5 +1,6 @@
 import type { Db } from '../db.ts'
 import { EFFECTIVE_SEVERITY } from './severity.ts'
+import { placesCalled } from './host-list.ts'
 
 /** Counts are exact up to here; more is "10,000+". */
 export const COUNT_EXACT_MAX = 10_000
@@ -73,13 +74,7 @@ function whereOf(filter: FindingFilter): Where {
   else if (filter.state !== undefined) add((p) => `f.state = ${p}`, filter.state)
   if (filter.severityMin !== undefined) add((p) => `${EFFECTIVE_SEVERITY} >= ${p}`, filter.severityMin)
   if (filter.qid !== undefined) add((p) => `f.issue_key = ${p}`, filter.qid)
-  if (filter.host !== undefined)
-    add(
-      (p) =>
-        `f.place_id in (select id from host where host_id::text = ${p} or ip = ${p} or lower(dns) = lower(${p})
-                          or lower(fqdn) = lower(${p}) or lower(netbios) = lower(${p}))`,
-      filter.host,
-    )
+  if (filter.host !== undefined) add((p) => `f.place_id in (${placesCalled(p)})`, filter.host)
   return { text: conditions.join(' and '), values }
 }
 

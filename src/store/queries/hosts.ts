@@ -2,89 +2,6 @@ import type { HostRecord } from '../../model/vm.ts'
 import type { Db, Tx } from '../db.ts'
 import { toJsonbText } from '../jsonb-text.ts'
 
-export interface ListedHosts {
-  integrationId: string
-  runId: string
-  scope: string
-  now: Date
-  hostIds: readonly string[]
-}
-
-/**
- * Of the hosts on a new list those that were not on the list before: they may have changed while nobody looked, so a date
- * of processing says nothing about them. To be asked before the list is brought in.
- */
-export async function listNewcomers(
-  tx: Tx,
-  input: { integrationId: string; hostIds: readonly string[] },
-): Promise<string[]> {
-  const result = await tx.query<{ hostId: string }>(
-    `select n.host_id as "hostId"
-       from unnest($2::bigint[]) as n (host_id)
-       left join host h on h.integration_id = $1 and h.host_id = n.host_id
-      where h.id is null or h.lists_missing > 0 or h.removed_at is not null or h.out_of_scope_at is not null
-         or h.last_listed_run_id is distinct from
-            (select max(last_listed_run_id) from host where integration_id = $1)`,
-    [input.integrationId, input.hostIds],
-  )
-  return result.rows.map((row) => row.hostId)
-}
-
-/** Brings a complete id list in: unknown hosts are added, listed ones are marked as seen. */
-export async function markListed(tx: Tx, list: ListedHosts): Promise<void> {
-  await tx.query(
-    `insert into host as h (integration_id, host_id, first_listed_at, last_listed_at, last_listed_run_id, last_listed_scope)
-     select $1, id, $3, $3, $2, $4 from unnest($5::bigint[]) as id order by id
-     on conflict (integration_id, host_id) do update
-        set last_listed_at = $3, last_listed_run_id = $2, last_listed_scope = $4, lists_missing = 0`,
-    [list.integrationId, list.runId, list.now, list.scope, list.hostIds],
-  )
-}
-
-/** Counts, for every host that was not on the list, that it was missing once more. */
-export async function countMissing(tx: Tx, key: { integrationId: string; runId: string }): Promise<number> {
-  const result = await tx.query(
-    `update host set lists_missing = lists_missing + 1
-      where integration_id = $1 and last_listed_run_id is distinct from $2 and removed_at is null
-        and out_of_scope_at is null`,
-    [key.integrationId, key.runId],
-  )
-  return result.rowCount ?? 0
-}
-
-export interface PlaceChange {
-  placeId: string
-  hostId: string
-  became: 'removed' | 'out_of_scope' | 'present'
-}
-
-/**
- * Hosts that were missing from enough complete lists leave: removed where the scope is the one in which they were seen
- * last, out of scope where the scope is another. Hosts that are listed again come back.
- */
-export async function changePresence(
-  tx: Tx,
-  input: { integrationId: string; runId: string; scope: string; now: Date; listsMissingMin: number },
-): Promise<PlaceChange[]> {
-  const left = await tx.query<PlaceChange>(
-    `update host
-        set removed_at = case when last_listed_scope = $3 then $4::timestamptz end,
-            out_of_scope_at = case when last_listed_scope <> $3 then $4::timestamptz end
-      where integration_id = $1 and lists_missing >= $5 and removed_at is null and out_of_scope_at is null
-        and last_listed_run_id is distinct from $2
-     returning id as "placeId", host_id as "hostId",
-               case when removed_at is null then 'out_of_scope' else 'removed' end as became`,
-    [input.integrationId, input.runId, input.scope, input.now, input.listsMissingMin],
-  )
-  const back = await tx.query<PlaceChange>(
-    `update host set removed_at = null, out_of_scope_at = null
-      where integration_id = $1 and last_listed_run_id = $2 and (removed_at is not null or out_of_scope_at is not null)
-     returning id as "placeId", host_id as "hostId", 'present' as became`,
-    [input.integrationId, input.runId],
-  )
-  return [...left.rows, ...back.rows]
-}
-
 /** Qualys host id → place, for the hosts that are known. */
 export async function getPlaces(
   db: Db,
@@ -145,28 +62,151 @@ export async function lockHosts(
 }
 
 /**
- * Writes what records say of known hosts, whose rows the caller has locked. A field that a record does not have keeps its value: a detection answer says
- * less of a host than the host list does.
+ * Writes what a detection answer says of known hosts, whose rows the caller has locked. It says less than the host list
+ * does: what identifies a host is taken from it only while the host was never described, so that a change of it is seen
+ * in one place.
  */
 export async function mergeHosts(tx: Tx, integrationId: string, hosts: readonly HostRecord[]): Promise<void> {
   for (let start = 0; start < hosts.length; start += HOSTS_PER_STATEMENT_MAX) {
     const slice = hosts.slice(start, start + HOSTS_PER_STATEMENT_MAX)
     await tx.query(MERGE_HOSTS, [integrationId, toJson(slice)])
   }
-  const tagged = hosts.filter((host) => host.tags !== null)
-  // All tags before any host's: in slices, two transactions could add the same tags in different orders.
-  await addTags(tx, integrationId, tagged)
-  for (let start = 0; start < tagged.length; start += HOSTS_PER_STATEMENT_MAX)
-    await mergeTags(tx, integrationId, tagged.slice(start, start + HOSTS_PER_STATEMENT_MAX))
+  await mergeTagsOf(tx, integrationId, hosts)
 }
 
+/** What tells one machine from another, as it stood before a description came. */
+export interface HostIdentity {
+  trackingMethod: string | null
+  ip: string | null
+  os: string | null
+  dns: string | null
+  fqdn: string | null
+  netbios: string | null
+  agentId: string | null
+  cloudProvider: string | null
+  cloudResourceId: string | null
+  serialNumber: string | null
+  hardwareUuid: string | null
+}
+
+export interface DescribedHost {
+  placeId: string
+  /** False: it is described for the first time. */
+  wasNoted: boolean
+  before: HostIdentity & { lastVmScannedAt: Date | null }
+  record: HostRecord
+}
+
+/**
+ * Writes descriptions of known hosts, whose rows the caller has locked. A field that a record does not have keeps its
+ * value. Returns the hosts of which something that identifies them is new.
+ */
+export async function describeHosts(
+  tx: Tx,
+  integrationId: string,
+  hosts: readonly HostRecord[],
+): Promise<DescribedHost[]> {
+  const byId = new Map(hosts.map((host) => [host.hostId, host]))
+  const unique = [...byId.values()]
+  const described: DescribedHost[] = []
+  for (let start = 0; start < unique.length; start += HOSTS_PER_STATEMENT_MAX) {
+    const slice = unique.slice(start, start + HOSTS_PER_STATEMENT_MAX)
+    const result = await tx.query<DescribedHost['before'] & Omit<Before, 'before'>>(DESCRIBE_HOSTS, [
+      integrationId,
+      toJson(slice),
+    ])
+    for (const { placeId, hostId, wasNoted, ...before } of result.rows)
+      described.push({ placeId, wasNoted, before, record: byId.get(hostId)! })
+  }
+  await mergeTagsOf(tx, integrationId, unique)
+  return described
+}
+
+interface Before {
+  placeId: string
+  hostId: string
+  wasNoted: boolean
+}
+
+/** Replaces what identifies hosts by what their records say, and forgets what they do not say: it was another machine's. */
+export async function replaceIdentities(
+  tx: Tx,
+  integrationId: string,
+  replaced: readonly { record: HostRecord; since: Date }[],
+): Promise<void> {
+  for (let start = 0; start < replaced.length; start += HOSTS_PER_STATEMENT_MAX) {
+    const slice = replaced.slice(start, start + HOSTS_PER_STATEMENT_MAX)
+    await tx.query(
+      `update host h
+          set ${IDENTITY_COLUMNS.map((column) => `${column} = n.${column}`).join(', ')}, identity_since = s.since
+         from jsonb_to_recordset($2::jsonb) as n (${RECORD_COLUMNS})
+         join unnest($3::bigint[], $4::timestamptz[]) as s (host_id, since) using (host_id)
+        where h.integration_id = $1 and h.host_id = n.host_id`,
+      [
+        integrationId,
+        toJson(slice.map(({ record }) => record)),
+        slice.map(({ record }) => record.hostId),
+        slice.map(({ since }) => since),
+      ],
+    )
+  }
+}
+
+const IDENTITY_COLUMNS = [
+  'tracking_method',
+  'ip',
+  'ipv6',
+  'os',
+  'os_cpe',
+  'dns',
+  'fqdn',
+  'netbios',
+  'agent_id',
+  'cloud_provider',
+  'cloud_service',
+  'cloud_resource_id',
+  'serial_number',
+  'hardware_uuid',
+]
+/** Columns that only a description changes once there was one; the date too, since a change of machine is told by it. */
+const DESCRIBED_COLUMNS = new Set([...IDENTITY_COLUMNS, 'last_vm_scanned_at'])
+const COLUMNS = HOST_FIELDS.map(([column]) => column)
+const RECORD_COLUMNS = `host_id bigint, ${HOST_FIELDS.map(([column, , type]) => `${column} ${type}`).join(', ')}`
+
 const MERGE_HOSTS = `update host h
-    set ${HOST_FIELDS.map(([column]) => `${column} = ${mergedValue(column)}`).join(', ')}
-   from jsonb_to_recordset($2::jsonb)
-        as n (host_id bigint, ${HOST_FIELDS.map(([column, , type]) => `${column} ${type}`).join(', ')})
+    set ${COLUMNS.map((column) => `${column} = ${detectedValue(column)}`).join(', ')}
+   from jsonb_to_recordset($2::jsonb) as n (${RECORD_COLUMNS})
   where h.integration_id = $1 and h.host_id = n.host_id
-    and (${HOST_FIELDS.map(([column]) => `h.${column}`).join(', ')})
-        is distinct from (${HOST_FIELDS.map(([column]) => mergedValue(column)).join(', ')})`
+    and (${COLUMNS.map((column) => `h.${column}`).join(', ')})
+        is distinct from (${COLUMNS.map(detectedValue).join(', ')})`
+
+const DESCRIBE_HOSTS = `with n as materialized (
+    select * from jsonb_to_recordset($2::jsonb) as n (${RECORD_COLUMNS})
+  ), before as (
+    select h.id as "placeId", h.host_id as "hostId", h.identity_noted as "wasNoted",
+           h.tracking_method as "trackingMethod", h.ip, h.os, h.dns, h.fqdn, h.netbios, h.agent_id as "agentId",
+           h.cloud_provider as "cloudProvider", h.cloud_resource_id as "cloudResourceId",
+           h.serial_number as "serialNumber", h.hardware_uuid as "hardwareUuid",
+           h.last_vm_scanned_at as "lastVmScannedAt"
+      from host h join n on n.host_id = h.host_id
+     where h.integration_id = $1
+       and (not h.identity_noted or (${IDENTITY_COLUMNS.map((column) => `h.${column}`).join(', ')})
+            is distinct from (${IDENTITY_COLUMNS.map(mergedValue).join(', ')}))
+  ), written as (
+    update host h
+       set ${COLUMNS.map((column) => `${column} = ${mergedValue(column)}`).join(', ')}, identity_noted = true
+      from n
+     where h.integration_id = $1 and h.host_id = n.host_id
+       and (not h.identity_noted or (${COLUMNS.map((column) => `h.${column}`).join(', ')})
+            is distinct from (${COLUMNS.map(mergedValue).join(', ')}))
+  )
+  select * from before order by "placeId"`
+
+function detectedValue(column: string): string {
+  return DESCRIBED_COLUMNS.has(column)
+    ? `case when h.identity_noted then h.${column} else ${mergedValue(column)} end`
+    : mergedValue(column)
+}
 
 function mergedValue(column: string): string {
   return column === 'extra'
@@ -185,6 +225,14 @@ function toJson(hosts: readonly HostRecord[]): string {
     return row
   })
   return toJsonbText(rows)
+}
+
+async function mergeTagsOf(tx: Tx, integrationId: string, hosts: readonly HostRecord[]): Promise<void> {
+  const tagged = hosts.filter((host) => host.tags !== null)
+  // All tags before any host's: in slices, two transactions could add the same tags in different orders.
+  await addTags(tx, integrationId, tagged)
+  for (let start = 0; start < tagged.length; start += HOSTS_PER_STATEMENT_MAX)
+    await mergeTags(tx, integrationId, tagged.slice(start, start + HOSTS_PER_STATEMENT_MAX))
 }
 
 /** Adds the tags that hosts carry and that the list of tags has not brought yet. */
@@ -226,36 +274,6 @@ async function mergeTags(tx: Tx, integrationId: string, tagged: readonly HostRec
      on conflict do nothing`,
     [integrationId, hostIds, tagIds, tagged.map((host) => host.hostId)],
   )
-}
-
-export interface HostRow {
-  placeId: string
-  integrationId: string
-  hostId: string
-  ip: string | null
-  dns: string | null
-  netbios: string | null
-  os: string | null
-  agentId: string | null
-  lastListedAt: Date
-  removedAt: Date | null
-  outOfScopeAt: Date | null
-}
-
-export async function listHosts(
-  db: Db,
-  input: { integrationId?: string | undefined; afterId?: string | undefined; limit: number },
-): Promise<HostRow[]> {
-  const result = await db.query<HostRow>(
-    `select id as "placeId", integration_id as "integrationId", host_id as "hostId", ip, dns, netbios, os,
-            agent_id as "agentId", last_listed_at as "lastListedAt", removed_at as "removedAt",
-            out_of_scope_at as "outOfScopeAt"
-       from host
-      where ($1::bigint is null or integration_id = $1) and id > $2
-      order by id limit $3`,
-    [input.integrationId ?? null, input.afterId ?? '0', input.limit],
-  )
-  return result.rows
 }
 
 /** How old the vulnerability scans of the present hosts are; hosts that were never scanned do not count. */

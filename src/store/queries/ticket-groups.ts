@@ -128,7 +128,9 @@ export async function listGroups(tx: Tx): Promise<GroupFacts[]> {
               f.issue_key, ${EFFECTIVE_SEVERITY} as severity, greatest(v.last_modified_at, v.customized_at) as known_at,
               v.customized_at is not null as is_customized,
               hashtextextended(concat_ws('/', m.place_id, m.finding_id, f.state, h.dns, h.netbios, h.ip, h.os,
-                                         ${EFFECTIVE_SEVERITY}, v.content_hash), 0) as digest,
+                                         ${EFFECTIVE_SEVERITY}, v.content_hash,
+                                         case when f.first_found_effective_at is distinct from f.first_found_at
+                                              then f.first_found_effective_at end), 0) as digest,
               owed.place_id is not null as owed
          from group_member m
          join finding f on f.kind = 'vm' and f.place_id = m.place_id and f.id = m.finding_id
