@@ -102,10 +102,11 @@ test('fault 8: a worker that stands still in the middle of its merge, longer tha
     const before = await rememberStore(hub)
     const { promise: wake, resolve: letWake } = Promise.withResolvers<void>()
     let isStanding = false
+    let fences = 0
     const hooks: MergeHooks = {
-      before: async ({ number }) => {
-        // Before its fence, so that it holds no row: all that it has read it holds in memory.
-        if (number !== 1) return
+      before: async ({ isFence }) => {
+        // Before the fence of its detections, so that it holds no row: all that it has read it holds in memory.
+        if (!isFence || (fences += 1) !== 2) return
         isStanding = true
         await wake
       },
@@ -114,9 +115,13 @@ test('fault 8: a worker that stands still in the middle of its merge, longer tha
       const paused = process(hub, pool, 'paused').catch((error: unknown) => error)
       await vi.waitFor(() => expect(isStanding).toBe(true), { timeout: 30_000, interval: 5 })
       await letLeaseAndClaimsExpire(db)
+      hub.clock.advance(60_000)
       const run = await hub.sync('full')
       expect([run.state, run.message]).toEqual(['COMPLETE', 'Everything that was expected came.'])
       await expectHonest(hub, { run, before })
+      // The world goes on, so that whatever the other one would write is old.
+      nextDay(hub)
+      expect((await hub.sync('full')).state).toBe('COMPLETE')
       const after = await contentOf(db)
       letWake()
       expect(await paused).toBeInstanceOf(RunLost)
@@ -127,7 +132,17 @@ test('fault 8: a worker that stands still in the middle of its merge, longer tha
 })
 
 async function contentOf(db: pg.Pool): Promise<unknown[]> {
-  const tables = ['finding', 'observation', 'event', 'gap', 'batch', 'run', 'module_state', 'finding_staging']
+  const tables = [
+    'finding',
+    'observation',
+    'event',
+    'gap',
+    'host',
+    'batch',
+    'run',
+    'module_state',
+    'finding_staging',
+  ]
   const contents: unknown[] = []
   for (const table of tables) {
     const { rows } = await db.query(`select to_jsonb(t)::text as line from ${table} t order by 1`)

@@ -5,6 +5,8 @@ export interface MergeStatement {
   /** Counted from 1 over all merges of the pool: the statements between the fence of a batch and its COMMIT. */
   number: number
   text: string
+  /** The first of its merge, after which the rows of run and batch are held. */
+  isFence: boolean
   /** The process is gone from here on: this connection breaks, and nothing that it says reaches the database any more. */
   die(): void
 }
@@ -48,7 +50,7 @@ export function hookedPool(databaseUrl: string, hooks: MergeHooks): HookedPool {
     let isMerging = false
     const query = client.query.bind(client) as unknown as Query
     const hooked = async (args: unknown[], text: string) => {
-      const statement = { number: (state.number += 1), text, die }
+      const statement = { number: (state.number += 1), text, isFence: FENCE.test(text), die }
       await hooks.before?.(statement)
       if (state.isDead) throw new ProcessIsDead()
       const result = await query(...args)
