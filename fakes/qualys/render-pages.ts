@@ -40,7 +40,6 @@ export const HUB_DETECTION_PARAMS: Readonly<Record<string, string>> = {
   show_results: '1',
   arf_kernel_filter: '0',
   show_igs: '0',
-  output_format: 'XML',
 }
 
 /**
@@ -136,7 +135,10 @@ export class RenderedPages {
       if (until <= from) continue
       if (left === 0) return { spans, nextId: this.#index[from * INDEX_FIELDS], limit }
       const taken = Math.min(until - from, left)
-      spans.push({ min: from, max: from + taken })
+      const last = spans.at(-1)
+      // Ids between two ranges that no host has leave no hole in the file: one read instead of two.
+      if (last?.max === from) spans[spans.length - 1] = { min: last.min, max: from + taken }
+      else spans.push({ min: from, max: from + taken })
       left -= taken
       if (from + taken < until) return { spans, nextId: this.#index[(from + taken) * INDEX_FIELDS], limit }
     }

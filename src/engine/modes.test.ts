@@ -1,5 +1,6 @@
 import { describe, expect, test as pure } from 'vitest'
 import { DAY_MS } from '../../fakes/qualys/estate/time.ts'
+import { HUB_DETECTION_PARAMS } from '../../fakes/qualys/render-pages.ts'
 import { test } from '../../test/support/database.ts'
 import { DETECTIONS, nextDay } from '../../test/support/day-one.ts'
 import { type TestHub, withHub } from '../../test/support/hub.ts'
@@ -69,6 +70,15 @@ test('T7 T8: every call for detections asks for all states, ignored and disabled
         arf_kernel_filter: '0',
       })
     expect(hub.fake.requests.filter((request) => request.mutation)).toEqual([])
+  })
+})
+
+test('the hub asks what the pages that benchmarks render beforehand answer', async ({ db }) => {
+  await withHub({ pool: db, estate: SMALL, config: { showIgs: 'never' } }, async (hub) => {
+    await hub.sync('full')
+    const [call] = lastDetectionCalls(hub, 0)
+    const { ids: _ids, truncation_limit: _limit, ...asked } = call!.params
+    expect(asked).toEqual(HUB_DETECTION_PARAMS)
   })
 })
 

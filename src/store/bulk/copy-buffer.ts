@@ -112,7 +112,8 @@ export class CopyBuffer {
   /** The rows written so far, whose ownership passes to the caller; the buffer starts anew. */
   take(): Buffer {
     const taken = this.#buffer.subarray(0, this.#length)
-    this.#buffer = Buffer.allocUnsafe(Math.max(64 * 1024, this.#length))
+    // The next rows will be about as many; a buffer that doubles for a little more would be kept half empty.
+    this.#buffer = Buffer.allocUnsafe(Math.max(64 * 1024, this.#length + (this.#length >> 2)))
     this.#length = 0
     this.#rows = 0
     return taken
